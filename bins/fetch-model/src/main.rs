@@ -1,0 +1,62 @@
+//! Downloads a model into the shared cache and prints its path.
+//!
+//! The path alone goes to standard output, so that a script can use it; progress and errors go to standard error.
+//! Exit code 0: the model is there and whole; 1: it is not; 2: the command line or the settings are wrong.
+
+mod cli;
+mod progress;
+mod settings;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use model_cache::{CacheError, ModelCache, ModelFiles};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Arguments;
+use crate::progress::Display;
+use crate::settings::Settings;
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    // Before anything reads the environment, and before there is a second thread.
+    match dotenvy::dotenv() {
+        Err(error) if !error.not_found() => return fail(&anyhow::Error::new(error).context("cannot read .env"), USAGE),
+        _ => {}
+    }
+    let settings = match Settings::try_from(Arguments::parse()) {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error.into(), USAGE),
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(settings) {
+        Ok(model) => {
+            println!("{}", model.path.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error, FAILED),
+    }
+}
+
+fn run(settings: Settings) -> anyhow::Result<ModelFiles> {
+    let cache = ModelCache::new(settings.cache)?;
+    let display = Display::for_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let fetched = runtime
+        .context("cannot start the runtime")?
+        .block_on(cache.fetch(&settings.model, &|event| display.show(&event)));
+    display.close();
+    Ok(fetched?)
+}
+
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("error: {error:#}");
+    if let Some(CacheError::AccessDenied { .. }) = error.downcast_ref() {
+        eprintln!("hint: give the token with HUGGINGFACE_TOKEN (or HF_TOKEN), in the environment or in .env");
+    }
+    ExitCode::from(code)
+}

@@ -1,0 +1,125 @@
+//! The program as a script sees it: exit codes, standard output, standard error.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[expect(dead_code, reason = "the cache's own tests use more of it")]
+#[path = "../../../crates/model-cache/tests/it/hub.rs"]
+mod hub;
+#[expect(dead_code, reason = "the cache's own tests use more of it")]
+#[path = "../../../crates/model-cache/tests/it/sample.rs"]
+mod sample;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use hub::{Access, COMMIT, Hub, Repo};
+
+/// Runs the program in `dir` (where a `.env` would be read) with nothing in its environment but `variables`.
+fn run(dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fetch-model"))
+        .args(arguments)
+        .current_dir(dir)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn prints_the_path_alone_and_exits_0() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start(vec![sample::repo("acme/tiny")]);
+    let expected = format!("cache/models--acme--tiny/snapshots/{COMMIT}\n");
+    let variables = [("MODEL_CACHE_DIR", "cache"), ("HF_ENDPOINT", &hub.url()), ("HF_HUB_OFFLINE", "0")];
+    let output = run(dir.path(), &["acme/tiny"], &variables);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), expected);
+    assert!(stderr(&output).contains("4 files"), "{}", stderr(&output));
+    assert!(dir.path().join(expected.trim_end()).join("model.safetensors").exists());
+
+    // There already: no network, and nothing to say but the path.
+    let output = run(dir.path(), &["--offline", "--model-cache-dir", "cache", "acme/tiny"], &[]);
+    assert_eq!((output.status.code(), stdout(&output), stderr(&output)), (Some(0), expected, String::new()));
+}
+
+#[test]
+fn exits_1_when_it_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let gated = Repo { access: Access::Gated("hf_good"), ..sample::repo("acme/gated") };
+    let hub = Hub::start(vec![sample::repo("acme/tiny"), gated]);
+    let at_the_hub = [("HF_ENDPOINT", hub.url())];
+    let variables: Vec<_> = at_the_hub.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    for (arguments, expected) in [
+        (["acme/absent"].as_slice(), "not found"),
+        (&["acme/tiny@absent"], "not found"),
+        (&["acme/gated"], "HUGGINGFACE_TOKEN"),
+        (&["acme/tiny", "--offline"], "offline"),
+        (&["./absent"], "./absent"),
+    ] {
+        let output = run(dir.path(), arguments, &variables);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+    }
+    // The default model, from `HF_HUB_OFFLINE` alone.
+    let output = run(dir.path(), &[], &[("HF_HUB_OFFLINE", "1")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("Qwen/Qwen3-4B-Thinking-2507"), "{}", stderr(&output));
+}
+
+#[test]
+fn exits_2_on_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    for arguments in [["no-model"].as_slice(), &["--no-flag"], &["a/b", "c/d"], &["a/b", "--token", "two words"]] {
+        let output = run(dir.path(), arguments, &[]);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+        assert!(!stderr(&output).is_empty());
+    }
+    assert!(!stderr(&run(dir.path(), &["a/b", "--token", "two words"], &[])).contains("two words"));
+}
+
+#[test]
+fn help_names_every_variable_and_shows_no_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), &["--help"], &[("HUGGINGFACE_TOKEN", "hf_secret"), ("HF_TOKEN", "hf_secret")]);
+    assert_eq!(output.status.code(), Some(0));
+    let help = stdout(&output);
+    for variable in ["MODEL_CACHE_DIR", "HUGGINGFACE_TOKEN", "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE"] {
+        assert!(help.contains(variable), "{variable} in {help}");
+    }
+    assert!(!help.contains("hf_secret"), "{help}");
+}
+
+/// The tokens that reach the Hub, each once, when the program runs with these settings.
+fn tokens_sent(dot_env: &str, variables: &[(&str, &str)]) -> Vec<Option<String>> {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start(vec![]);
+    std::fs::write(dir.path().join(".env"), format!("HF_ENDPOINT={}\n{dot_env}", hub.url())).unwrap();
+    // What hf-hub would find on its own: a token where Hugging Face's login command leaves it.
+    std::fs::write(dir.path().join("token"), "hf_of_the_home").unwrap();
+    let home = dir.path().to_str().unwrap();
+    let output = run(dir.path(), &["acme/tiny"], &[variables, &[("HF_HOME", home)]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let mut sent: Vec<_> = hub.seen().into_iter().map(|request| request.authorization).collect();
+    sent.dedup();
+    sent
+}
+
+#[test]
+fn sends_the_token_that_was_given_and_no_other() {
+    let bearer = |token: &str| vec![Some(format!("Bearer {token}"))];
+    assert_eq!(tokens_sent("", &[]), [None], "no token of the user's home");
+    assert_eq!(tokens_sent("HF_TOKEN=hf_file", &[]), bearer("hf_file"));
+    assert_eq!(tokens_sent("HF_TOKEN=hf_file", &[("HF_TOKEN", "hf_env")]), bearer("hf_env"));
+    assert_eq!(tokens_sent("HF_TOKEN=hf_second", &[("HUGGINGFACE_TOKEN", "hf_first")]), bearer("hf_first"));
+    assert_eq!(tokens_sent("HUGGINGFACE_TOKEN=\nHF_TOKEN=hf_second", &[]), bearer("hf_second"));
+    assert_eq!(tokens_sent("HUGGINGFACE_TOKEN=\nHF_TOKEN=", &[]), [None], "empty is unset");
+}

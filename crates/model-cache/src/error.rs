@@ -1,0 +1,180 @@
+//! Owns every way in which the cache can fail, in the words of what the caller can do. Must not name hf-hub's types.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::{Fault, Network, RepoId};
+
+/// Why there is no model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// The text does not name a model: correct it.
+    #[error("`{spec}` does not name a model: {reason}")]
+    InvalidSpec {
+        /// The text.
+        spec: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A setting cannot be used: correct it.
+    #[error("invalid setting: {what}")]
+    InvalidConfig {
+        /// Which, and what is wrong with it.
+        what: &'static str,
+    },
+    /// The Hub does not have the repository or the revision: check the spelling, or give a token if it is private.
+    #[error("{} not found at the Hub; check the spelling (a private one needs an access token)", Place { repo, revision: revision.as_deref() })]
+    NotFound {
+        /// The repository that was asked for.
+        repo: RepoId,
+        /// The revision that does not exist; `None` when the repository itself does not.
+        revision: Option<String>,
+    },
+    /// The repository exists, but a file that is needed does not: choose another file, or a repository that holds a
+    /// safetensors checkpoint.
+    #[error("file `{file}` not found in {repo}, revision {revision}")]
+    FileNotFound {
+        /// The repository.
+        repo: RepoId,
+        /// The revision that was asked for.
+        revision: String,
+        /// The file, relative to the repository.
+        file: String,
+    },
+    /// The Hub refuses: see to the token or the licence.
+    #[error("access to {repo} denied: {denial} (the Hub says: {answer})")]
+    AccessDenied {
+        /// The repository.
+        repo: RepoId,
+        /// What is lacking.
+        denial: Denial,
+        /// The Hub's own words.
+        answer: String,
+    },
+    /// The Hub wants fewer requests: wait and try again.
+    #[error("the Hub limits the rate of requests; try again {}", Wait(*retry_after))]
+    RateLimited {
+        /// How long the Hub asks to wait, when it says so.
+        retry_after: Option<Duration>,
+    },
+    /// The model is not in the cache: fetch it where there is a network.
+    #[error("{model} is not in the model cache {}{}", dir.display(), if *network == Network::Offline { ", and the cache is offline: fetch it with the network on" } else { ": fetch it first" })]
+    NotCached {
+        /// The model, as its [`ModelSpec`](crate::ModelSpec) displays.
+        model: String,
+        /// The cache's directory.
+        dir: PathBuf,
+        /// Whether the cache is offline.
+        network: Network,
+    },
+    /// Files are missing or broken: fetch the model again, or repair a local directory.
+    #[error("the model in {} is incomplete: {}", path.display(), List(missing))]
+    Incomplete {
+        /// Where the model lies.
+        path: PathBuf,
+        /// What is missing or broken.
+        missing: Vec<Fault>,
+    },
+    /// Another process is downloading the same file: wait and try again.
+    #[error("another process holds {}; try again when it is done", path.display())]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// No answer from the Hub: check the network, the proxy and the endpoint, then try again.
+    #[error("the Hub at {endpoint} cannot be reached; check network and proxy")]
+    Network {
+        /// The Hub's URL.
+        endpoint: String,
+        /// The failure of the transport.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The Hub answered with something that cannot be used: try again later, and check that the endpoint is a Hub.
+    #[error("the Hub at {endpoint} gave no usable answer")]
+    Hub {
+        /// The Hub's URL.
+        endpoint: String,
+        /// What it answered.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The disk fails: check that the path exists, its permissions and its free space.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The failure.
+        source: io::Error,
+    },
+}
+
+impl CacheError {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// What the Hub wants before it gives out a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Denial {
+    /// No token was sent.
+    TokenNeeded,
+    /// The token that was sent is not a valid one.
+    TokenRejected,
+    /// The token is valid, but its owner may not read the repository.
+    NotPermitted,
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::TokenNeeded => "it needs an access token of an account that has accepted its licence",
+            Self::TokenRejected => "the access token is not valid; make a new one",
+            Self::NotPermitted => {
+                "the token's account must accept the licence on the repository's page, and the token must be allowed \
+                 to read it"
+            }
+        })
+    }
+}
+
+struct Place<'a> {
+    repo: &'a RepoId,
+    revision: Option<&'a str>,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.revision {
+            Some(revision) => write!(out, "revision {revision} of {}", self.repo),
+            None => write!(out, "repository {}", self.repo),
+        }
+    }
+}
+
+struct Wait(Option<Duration>);
+
+impl fmt::Display for Wait {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(delay) => write!(out, "in {} s", delay.as_secs()),
+            None => write!(out, "later"),
+        }
+    }
+}
+
+struct List<'a>(&'a [Fault]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(out, "{separator}{fault}")?;
+        }
+        Ok(())
+    }
+}
