@@ -1,0 +1,158 @@
+//! One decoder layer of Qwen3: attention with normed heads, and a gated feed-forward part.
+
+use candle_core::{D, DType, Tensor};
+use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
+use candle_nn::rotary_emb::rope_thd;
+
+use super::kv_cache::CachedSequence;
+use super::linear::Linear;
+use super::weights::Loader;
+use crate::checkpoint::{AttentionBias, LayerTensor as L, TensorName};
+use crate::error::RuntimeError;
+
+/// The weights of a layer.
+#[derive(Debug)]
+pub(super) struct DecoderLayer {
+    attention_norm: Tensor,    // (hidden)
+    query: Linear,             // hidden -> heads * head_dim
+    key: Linear,               // hidden -> kv_heads * head_dim
+    value: Linear,             // hidden -> kv_heads * head_dim
+    output: Linear,            // heads * head_dim -> hidden
+    query_norm: Tensor,        // (head_dim)
+    key_norm: Tensor,          // (head_dim)
+    feed_forward_norm: Tensor, // (hidden)
+    gate: Linear,              // hidden -> intermediate
+    up: Linear,                // hidden -> intermediate
+    down: Linear,              // intermediate -> hidden
+    shape: HeadShape,
+    eps: f32,
+    /// Its number, which is that of its keys and values in the cache.
+    index: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct HeadShape {
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+}
+
+/// One sequence's rows in the flat batch of a step.
+pub(super) struct Rows {
+    /// First row.
+    pub(super) start: usize,
+    /// Number of rows.
+    pub(super) len: usize,
+    /// `(len, past + len)`; absent for a single token.
+    pub(super) mask: Option<Tensor>,
+}
+
+/// Where the tokens of a step stand: cos and sin of each row, `(tokens, head_dim / 2)`.
+pub(super) struct Rotations {
+    pub(super) cos: Tensor,
+    pub(super) sin: Tensor,
+}
+
+impl DecoderLayer {
+    pub(super) fn load(loader: &Loader<'_>, index: usize) -> Result<Self, RuntimeError> {
+        let architecture = loader.checkpoint.architecture();
+        let bias = |tensor: L| match architecture.attention_bias {
+            AttentionBias::Present => Some(tensor),
+            AttentionBias::Absent => None,
+        };
+        let norm = |tensor: L| loader.vector(TensorName::Layer(index, tensor));
+        Ok(Self {
+            attention_norm: norm(L::AttentionNorm)?,
+            query: loader.linear(index, L::Query, bias(L::QueryBias))?,
+            key: loader.linear(index, L::Key, bias(L::KeyBias))?,
+            value: loader.linear(index, L::Value, bias(L::ValueBias))?,
+            output: loader.linear(index, L::Output, bias(L::OutputBias))?,
+            query_norm: norm(L::QueryNorm)?,
+            key_norm: norm(L::KeyNorm)?,
+            feed_forward_norm: norm(L::FeedForwardNorm)?,
+            gate: loader.linear(index, L::Gate, None)?,
+            up: loader.linear(index, L::Up, None)?,
+            down: loader.linear(index, L::Down, None)?,
+            shape: HeadShape {
+                heads: architecture.heads,
+                kv_heads: architecture.kv_heads,
+                head_dim: architecture.head_dim,
+            },
+            eps: architecture.rms_norm_eps as f32,
+            index,
+        })
+    }
+
+    /// `(tokens, hidden)` to `(tokens, hidden)`. `sequences` are those of `batch`, in the same order;
+    /// their new keys and values are appended.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        rotations: &Rotations,
+        batch: &[Rows],
+        sequences: &mut [&mut CachedSequence],
+    ) -> candle_core::Result<Tensor> {
+        let HeadShape { heads, kv_heads, head_dim } = self.shape;
+        let tokens = x.dim(0)?;
+        let normed = rms_norm(x, &self.attention_norm, self.eps)?;
+        let query = self.query.forward(&normed)?.reshape((1, tokens, heads, head_dim))?;
+        let key = self.key.forward(&normed)?.reshape((1, tokens, kv_heads, head_dim))?;
+        let value = self.value.forward(&normed)?.reshape((tokens, kv_heads, head_dim))?;
+        let query = rms_norm(&query, &self.query_norm, self.eps)?;
+        let key = rms_norm(&key, &self.key_norm, self.eps)?;
+        let query = rope_thd(&query, &rotations.cos, &rotations.sin)?.squeeze(0)?;
+        let key = rope_thd(&key, &rotations.cos, &rotations.sin)?.squeeze(0)?;
+
+        let mut attended = Vec::with_capacity(batch.len());
+        for (rows, sequence) in batch.iter().zip(sequences) {
+            let of = |tensor: &Tensor| tensor.narrow(0, rows.start, rows.len);
+            let (keys, values) = sequence.append(self.index, &of(&key)?, &of(&value)?)?;
+            attended.push(self.attend(&of(&query)?, &keys, &values, rows.mask.as_ref())?);
+        }
+        let attended = Tensor::cat(&attended, 0)?; // (tokens, heads * head_dim)
+        let x = (x + self.output.forward(&attended)?)?;
+
+        let normed = rms_norm(&x, &self.feed_forward_norm, self.eps)?;
+        let gated = (silu(&self.gate.forward(&normed)?)? * self.up.forward(&normed)?)?;
+        x + self.down.forward(&gated)?
+    }
+
+    /// Attention of one sequence. The query heads of a group share their keys, so they are laid
+    /// side by side as rows of one product and no key is copied.
+    ///
+    /// `query` is `(tokens, heads, head_dim)`, `keys` and `values` are
+    /// `(kv_heads, positions, head_dim)`; the result is `(tokens, heads * head_dim)`.
+    fn attend(
+        &self,
+        query: &Tensor,
+        keys: &Tensor,
+        values: &Tensor,
+        mask: Option<&Tensor>,
+    ) -> candle_core::Result<Tensor> {
+        let HeadShape { heads, kv_heads, head_dim } = self.shape;
+        let tokens = query.dim(0)?;
+        let group = heads / kv_heads;
+        let query = query
+            .reshape((tokens, kv_heads, group, head_dim))?
+            .permute((1, 2, 0, 3))?
+            .contiguous()?
+            .reshape((kv_heads, group * tokens, head_dim))?;
+        let scale = 1.0 / (head_dim as f64).sqrt();
+        let scores = (query.matmul(&keys.t()?)? * scale)?; // (kv_heads, group * tokens, positions)
+        let scores = scores.to_dtype(DType::F32)?;
+        let scores = match mask {
+            Some(mask) => {
+                let positions = scores.dim(D::Minus1)?;
+                let by_head = scores.reshape((kv_heads, group, tokens, positions))?.broadcast_add(mask)?;
+                by_head.reshape((kv_heads, group * tokens, positions))?
+            }
+            None => scores,
+        };
+        let weights = softmax_last_dim(&scores)?.to_dtype(values.dtype())?;
+        weights
+            .matmul(values)? // (kv_heads, group * tokens, head_dim)
+            .reshape((kv_heads, group, tokens, head_dim))?
+            .permute((2, 0, 1, 3))?
+            .reshape((tokens, heads * head_dim))
+    }
+}

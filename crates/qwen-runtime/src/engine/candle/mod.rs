@@ -1,0 +1,235 @@
+//! [`CandleEngine`]: Qwen3 on candle's tensors. The reference, and the way onto a GPU.
+//!
+//! The one module that knows candle.
+
+mod kv_cache;
+mod layer;
+mod linear;
+mod model;
+mod rotary;
+mod weights;
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device};
+
+use super::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep};
+use crate::checkpoint::{Architecture, Checkpoint};
+use crate::error::RuntimeError;
+use kv_cache::{CachedSequence, KvCache};
+use layer::Rows;
+use model::{FlatBatch, Model};
+use weights::Loader;
+pub use weights::QuantizedWeights;
+
+/// Where an engine computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ComputeDevice {
+    /// On the processor, in float32.
+    #[default]
+    Cpu,
+    /// On the NVIDIA GPU of that number (feature `cuda`), in bfloat16.
+    Cuda(usize),
+    /// On the Apple GPU of that number (feature `metal`), in float16.
+    Metal(usize),
+}
+
+/// How a [`CandleEngine`] is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CandleConfig {
+    /// Where it computes.
+    pub device: ComputeDevice,
+    /// What becomes of quantized weights.
+    pub quantized: QuantizedWeights,
+    /// Most sequences at once.
+    pub max_sequences: usize,
+    /// Tokens that the KV cache holds at most, over all sequences.
+    pub max_tokens: usize,
+}
+
+/// An engine on candle.
+#[derive(Debug)]
+pub struct CandleEngine {
+    architecture: Architecture,
+    config: CandleConfig,
+    model: Model,
+    cache: KvCache,
+    device: Device,
+    dtype: DType,
+}
+
+impl From<candle_core::Error> for RuntimeError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Compute(error.to_string())
+    }
+}
+
+impl CandleEngine {
+    /// Loads a checkpoint; `progress` hears how many layers of how many are loaded.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Compute`] when the device is not there or has no memory left, and whatever
+    /// is wrong with the checkpoint.
+    pub fn load(
+        checkpoint: &Checkpoint,
+        config: CandleConfig,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Self, RuntimeError> {
+        if config.max_sequences == 0 || config.max_tokens == 0 {
+            return Err(RuntimeError::parameter("max_sequences, max_tokens", "both must be at least 1"));
+        }
+        let (device, dtype) = match config.device {
+            ComputeDevice::Cpu => (Device::Cpu, DType::F32),
+            ComputeDevice::Cuda(index) => (Device::new_cuda(index)?, DType::BF16),
+            ComputeDevice::Metal(index) => (Device::new_metal(index)?, DType::F16),
+        };
+        let loader = Loader { checkpoint, device: &device, dtype, quantized: config.quantized };
+        let model = Model::load(&loader, progress)?;
+        let architecture = checkpoint.architecture().clone();
+        let kv_bytes = kv_cache::bytes_per_token(&architecture, dtype).saturating_mul(config.max_tokens);
+        tracing::info!(?device, ?dtype, max_kv_mib = kv_bytes >> 20, "candle engine loaded");
+        Ok(Self { architecture, config, model, cache: KvCache::default(), device, dtype })
+    }
+
+    fn sequence(&self, id: SequenceId) -> Result<&CachedSequence, RuntimeError> {
+        self.cache.sequences.get(&id).ok_or(RuntimeError::UnknownSequence)
+    }
+
+    fn require_room(&self, sequences: usize, tokens: usize) -> Result<(), RuntimeError> {
+        let room = |needed: usize, max: usize, used: usize| match max.saturating_sub(used) {
+            available if needed > available => Err(RuntimeError::CacheFull { needed, available }),
+            _ => Ok(()),
+        };
+        room(sequences, self.config.max_sequences, self.cache.sequences.len())?;
+        room(tokens, self.config.max_tokens, self.cache.tokens())
+    }
+
+    /// Checks a step before anything is computed, and lays it out flat.
+    fn flat_batch(&self, batch: &[SequenceStep<'_>]) -> Result<FlatBatch, RuntimeError> {
+        let invalid = |reason: String| Err(RuntimeError::InvalidStep(reason));
+        let mut flat = FlatBatch { tokens: Vec::new(), positions: Vec::new(), rows: Vec::new(), wanted: Vec::new() };
+        let mut seen = std::collections::HashSet::new();
+        for step in batch {
+            let past = self.sequence(step.sequence)?.len;
+            let len = step.tokens.len();
+            if !seen.insert(step.sequence) {
+                return invalid("a sequence occurs twice".to_owned());
+            }
+            if step.position != past {
+                return invalid(format!("position {} in a sequence of {past} tokens", step.position));
+            }
+            if len == 0 {
+                return invalid("a sequence has no new tokens".to_owned());
+            }
+            if let Some(token) = step.tokens.iter().find(|&&token| token as usize >= self.architecture.vocab_size) {
+                return invalid(format!("token {token} is no row of the embedding"));
+            }
+            let limit = self.capacity().max_sequence_len;
+            if past + len > limit {
+                return Err(RuntimeError::CacheFull { needed: len, available: limit - past });
+            }
+            let start = flat.tokens.len();
+            flat.tokens.extend_from_slice(step.tokens);
+            // Positions fit: the context is bounded by the architecture's checked limit.
+            flat.positions.extend((past..past + len).map(|position| position as u32));
+            let first_wanted = match step.logits {
+                LogitsAt::None => len,
+                LogitsAt::Last => len - 1,
+                LogitsAt::All => 0,
+            };
+            flat.wanted.extend((start + first_wanted..start + len).map(|row| row as u32));
+            let mask = kv_cache::causal_mask(len, past, &self.device)?;
+            flat.rows.push(Rows { start, len, mask });
+        }
+        self.require_room(0, flat.tokens.len())?;
+        Ok(flat)
+    }
+}
+
+impl Engine for CandleEngine {
+    fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    fn description(&self) -> String {
+        let device = match self.config.device {
+            ComputeDevice::Cpu => "cpu".to_owned(),
+            ComputeDevice::Cuda(index) => format!("cuda:{index}"),
+            ComputeDevice::Metal(index) => format!("metal:{index}"),
+        };
+        format!("candle on {device}, {:?}", self.dtype)
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity {
+            max_sequences: self.config.max_sequences,
+            sequences: self.cache.sequences.len(),
+            max_sequence_len: self.architecture.max_context.min(self.config.max_tokens),
+            max_tokens: self.config.max_tokens,
+            tokens: self.cache.tokens(),
+        }
+    }
+
+    fn allocate(&mut self) -> Result<SequenceId, RuntimeError> {
+        self.require_room(1, 0)?;
+        Ok(self.cache.insert(CachedSequence::default()))
+    }
+
+    fn free(&mut self, sequence: SequenceId) -> Result<(), RuntimeError> {
+        self.cache.sequences.remove(&sequence).map(drop).ok_or(RuntimeError::UnknownSequence)
+    }
+
+    fn len(&self, sequence: SequenceId) -> Result<usize, RuntimeError> {
+        Ok(self.sequence(sequence)?.len)
+    }
+
+    fn truncate(&mut self, sequence: SequenceId, length: usize) -> Result<(), RuntimeError> {
+        let sequence = self.cache.sequences.get_mut(&sequence).ok_or(RuntimeError::UnknownSequence)?;
+        require_length(sequence.len, length)?;
+        sequence.len = length;
+        Ok(())
+    }
+
+    fn fork(&mut self, sequence: SequenceId, length: usize) -> Result<SequenceId, RuntimeError> {
+        let original = self.sequence(sequence)?;
+        require_length(original.len, length)?;
+        self.require_room(1, length)?;
+        let copy = original.fork(length)?;
+        Ok(self.cache.insert(copy))
+    }
+
+    fn step(&mut self, batch: &[SequenceStep<'_>]) -> Result<Vec<Logits>, RuntimeError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let flat = self.flat_batch(batch)?;
+        let mut by_id: BTreeMap<SequenceId, &mut CachedSequence> =
+            self.cache.sequences.iter_mut().map(|(id, sequence)| (*id, sequence)).collect();
+        let mut sequences: Vec<&mut CachedSequence> =
+            batch.iter().filter_map(|step| by_id.remove(&step.sequence)).collect();
+        let values = self.model.forward(&flat, &mut sequences)?;
+        for (step, sequence) in batch.iter().zip(sequences) {
+            sequence.len += step.tokens.len();
+        }
+        let vocab_size = self.architecture.vocab_size;
+        let mut rest = values.as_slice();
+        let logits = batch.iter().map(|step| {
+            let rows = match step.logits {
+                LogitsAt::None => 0,
+                LogitsAt::Last => 1,
+                LogitsAt::All => step.tokens.len(),
+            };
+            let (own, after) = rest.split_at(rows * vocab_size);
+            rest = after;
+            Logits::new(own.to_vec(), vocab_size)
+        });
+        Ok(logits.collect())
+    }
+}
+
+fn require_length(actual: usize, wanted: usize) -> Result<(), RuntimeError> {
+    if wanted > actual {
+        return Err(RuntimeError::InvalidStep(format!("length {wanted} of a sequence of {actual} tokens")));
+    }
+    Ok(())
+}

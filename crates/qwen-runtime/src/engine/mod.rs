@@ -1,0 +1,141 @@
+//! The seam between generation and computation: [`Engine`].
+//!
+//! An engine owns a model and its KV cache. It knows token ids and logits; it knows nothing of
+//! text, sampling or requests.
+
+pub(crate) mod candle;
+
+use crate::TokenId;
+use crate::checkpoint::Architecture;
+use crate::error::RuntimeError;
+
+/// A handle into an engine's KV cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SequenceId(u64);
+
+impl SequenceId {
+    /// The handle number `index`; engines number their sequences, and never use a number twice.
+    pub fn new(index: u64) -> Self {
+        Self(index)
+    }
+}
+
+/// At which of a step's tokens logits are wanted. The head is a third of a small model's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogitsAt {
+    /// Nowhere: a chunk of a prompt that is not its end.
+    None,
+    /// After the last token.
+    Last,
+    /// After every token.
+    All,
+}
+
+/// One sequence's part of a step.
+#[derive(Debug, Clone, Copy)]
+pub struct SequenceStep<'a> {
+    /// Which sequence.
+    pub sequence: SequenceId,
+    /// Where the new tokens start: the sequence's length before the step.
+    pub position: usize,
+    /// The new tokens, at least one.
+    pub tokens: &'a [TokenId],
+    /// Where logits are wanted.
+    pub logits: LogitsAt,
+}
+
+/// The logits of one sequence in a step, row-major `(rows, vocab_size)`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Logits {
+    values: Vec<f32>,
+    vocab_size: usize,
+}
+
+impl Logits {
+    /// Logits of `values.len() / vocab_size` rows.
+    pub fn new(values: Vec<f32>, vocab_size: usize) -> Self {
+        Self { values, vocab_size }
+    }
+
+    /// How many rows there are: 0, 1 or one for each token, as asked.
+    pub fn rows(&self) -> usize {
+        self.values.len().checked_div(self.vocab_size).unwrap_or(0)
+    }
+
+    /// The last row; `None` when no logits were asked for.
+    pub fn last(&self) -> Option<&[f32]> {
+        self.values.len().checked_sub(self.vocab_size).map(|start| &self.values[start..])
+    }
+
+    /// All rows, one after another.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+}
+
+/// What an engine can hold, and what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// Most sequences at once.
+    pub max_sequences: usize,
+    /// Sequences allocated.
+    pub sequences: usize,
+    /// Longest sequence in tokens.
+    pub max_sequence_len: usize,
+    /// Tokens that the KV cache holds at most, over all sequences.
+    pub max_tokens: usize,
+    /// Tokens that it holds.
+    pub tokens: usize,
+}
+
+/// Runs a model over batches of sequences.
+///
+/// A failed call changes nothing: the same sequences have the same lengths and contents as before.
+pub trait Engine: Send {
+    /// The numbers of the model.
+    fn architecture(&self) -> &Architecture;
+
+    /// What runs it, for people: for example `candle on cpu, float32`.
+    fn description(&self) -> String;
+
+    /// What it can hold, and what it holds.
+    fn capacity(&self) -> Capacity;
+
+    /// Makes an empty sequence.
+    ///
+    /// # Errors
+    /// [`RuntimeError::CacheFull`] when there are as many as the engine can hold.
+    fn allocate(&mut self) -> Result<SequenceId, RuntimeError>;
+
+    /// Forgets a sequence.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownSequence`].
+    fn free(&mut self, sequence: SequenceId) -> Result<(), RuntimeError>;
+
+    /// Tokens of a sequence.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownSequence`].
+    fn len(&self, sequence: SequenceId) -> Result<usize, RuntimeError>;
+
+    /// Forgets the tokens of a sequence from position `length` on.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownSequence`], or [`RuntimeError::InvalidStep`] when it is shorter.
+    fn truncate(&mut self, sequence: SequenceId, length: usize) -> Result<(), RuntimeError>;
+
+    /// Makes a sequence that starts with the first `length` tokens of another one.
+    ///
+    /// # Errors
+    /// As [`Engine::truncate`], or [`RuntimeError::CacheFull`].
+    fn fork(&mut self, sequence: SequenceId, length: usize) -> Result<SequenceId, RuntimeError>;
+
+    /// Appends tokens to sequences and returns their logits, in the order of `batch`.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownSequence`]; [`RuntimeError::InvalidStep`] when a position is not the
+    /// sequence's length, a sequence occurs twice, has no tokens, or a token is no row of the
+    /// embedding; [`RuntimeError::CacheFull`]; [`RuntimeError::Compute`].
+    fn step(&mut self, batch: &[SequenceStep<'_>]) -> Result<Vec<Logits>, RuntimeError>;
+}

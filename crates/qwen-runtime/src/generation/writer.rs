@@ -1,0 +1,268 @@
+//! [`Writer`]: sampled tokens in, events out. The state of one text, without any model.
+
+use std::sync::Arc;
+
+use super::event::{FinishReason, GenerationEvent, Usage};
+use super::request::ThinkingBudget;
+use super::stop::{StopMatch, StopMatcher};
+use crate::TokenId;
+use crate::tokenizer::{TextStream, Tokenizer};
+
+const THINK_OPEN: &str = "<think>";
+const THINK_CLOSE: &str = "</think>";
+/// What closes a block of reasoning that has used up its budget; Qwen3's template writes the same.
+const FORCED_CLOSE: &str = "\n</think>\n\n";
+/// Most tokens for which a close waits until a character is whole.
+const MAX_WAIT: usize = 4;
+
+/// The control tokens of a checkpoint that a text is read by.
+#[derive(Debug, Clone)]
+pub(crate) struct ControlTokens {
+    pub(crate) eos: Vec<TokenId>,
+    think_open: Option<TokenId>,
+    think_close: Option<TokenId>,
+    forced_close: Vec<TokenId>,
+}
+
+impl ControlTokens {
+    pub(crate) fn new(tokenizer: &Tokenizer, eos: Vec<TokenId>) -> Result<Self, crate::RuntimeError> {
+        let think_close = tokenizer.added_token(THINK_CLOSE);
+        let forced_close = if think_close.is_some() { tokenizer.encode(FORCED_CLOSE)? } else { Vec::new() };
+        Ok(Self { eos, think_open: tokenizer.added_token(THINK_OPEN), think_close, forced_close })
+    }
+
+    /// Tokens that a forced close of the reasoning adds.
+    pub(crate) fn close_len(&self) -> usize {
+        self.forced_close.len()
+    }
+}
+
+/// Limits of one text.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// At least 1.
+    pub(crate) max_new_tokens: usize,
+    pub(crate) thinking_budget: ThinkingBudget,
+    pub(crate) stop: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is written: a first `<think>` still opens the reasoning.
+    Start,
+    Reasoning,
+    Answer,
+}
+
+/// What to do after a token.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Feed these tokens and sample again.
+    Feed(Vec<TokenId>),
+    /// The text has ended; the last event said why.
+    End,
+}
+
+/// Turns the tokens of one text into events.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    tokenizer: Arc<Tokenizer>,
+    control: Arc<ControlTokens>,
+    limits: Limits,
+    phase: Phase,
+    text: TextStream,
+    stop: StopMatcher,
+    usage: Usage,
+    /// Whether the answer has a character that can be seen.
+    answered: bool,
+    waited: usize,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        tokenizer: Arc<Tokenizer>,
+        control: Arc<ControlTokens>,
+        limits: Limits,
+        prompt: &[TokenId],
+    ) -> Self {
+        let phase = if prompt_opens_reasoning(&tokenizer, &control, prompt) { Phase::Reasoning } else { Phase::Start };
+        let stop = StopMatcher::new(limits.stop.clone());
+        Self {
+            tokenizer,
+            control,
+            stop,
+            phase,
+            text: TextStream::default(),
+            usage: Usage { prompt_tokens: prompt.len(), ..Usage::default() },
+            answered: false,
+            waited: 0,
+            limits,
+        }
+    }
+
+    /// Tokens to feed after the prompt before anything is sampled: with a budget of 0 the reasoning
+    /// is closed at once.
+    pub(crate) fn prefix(&mut self) -> Vec<TokenId> {
+        if self.phase == Phase::Reasoning && self.budget() == Some(0) { self.close_reasoning() } else { Vec::new() }
+    }
+
+    /// Tokens that must not be sampled next: while there is no answer, its end, unless the budget
+    /// is off; and with a budget of 0, the opening of reasoning.
+    pub(crate) fn banned(&self) -> &[TokenId] {
+        match (self.phase, self.budget()) {
+            (Phase::Start, Some(0)) => self.control.think_open.as_slice(),
+            (Phase::Answer, Some(_)) if !self.answered => &self.control.eos,
+            _ => &[],
+        }
+    }
+
+    /// Reads a sampled token; events go to `emit`.
+    pub(crate) fn push(&mut self, token: TokenId, emit: &mut dyn FnMut(GenerationEvent)) -> Next {
+        self.usage.completion_tokens += 1;
+        if self.phase == Phase::Start && Some(token) == self.control.think_open {
+            self.phase = Phase::Reasoning;
+            self.usage.reasoning_tokens += 1;
+            return self.after_reasoning_token(token, emit);
+        }
+        if self.phase == Phase::Reasoning {
+            self.usage.reasoning_tokens += 1;
+            return self.push_reasoning(token, emit);
+        }
+        self.phase = Phase::Answer;
+        if self.control.eos.contains(&token) {
+            return self.end(FinishReason::Stop, emit);
+        }
+        // Special tokens and stray think tags are no text.
+        let visible = !self.tokenizer.is_special(token)
+            && Some(token) != self.control.think_open
+            && Some(token) != self.control.think_close;
+        if visible {
+            let text = self.text.push(self.tokenizer.bytes_of(token));
+            if self.write_answer(&text, emit) {
+                emit(GenerationEvent::Finished { reason: FinishReason::Stop, usage: self.usage });
+                return Next::End;
+            }
+        }
+        self.continue_or_end(token, emit)
+    }
+
+    fn push_reasoning(&mut self, token: TokenId, emit: &mut dyn FnMut(GenerationEvent)) -> Next {
+        if Some(token) == self.control.think_close {
+            self.flush_reasoning(emit);
+            self.phase = Phase::Answer;
+            return self.continue_or_end(token, emit);
+        }
+        if self.control.eos.contains(&token) {
+            if self.budget().is_none() || self.control.forced_close.is_empty() {
+                return self.end(FinishReason::Stop, emit);
+            }
+            // The model stopped in the middle of its reasoning. An answer is owed: the block is
+            // closed instead, and the end token is not fed.
+            self.flush_reasoning(emit);
+            return if self.sampled_all() {
+                self.end(FinishReason::Length, emit)
+            } else {
+                Next::Feed(self.close_reasoning())
+            };
+        }
+        let text = self.text.push(self.tokenizer.bytes_of(token));
+        if !text.is_empty() {
+            emit(GenerationEvent::Reasoning(text));
+        }
+        self.after_reasoning_token(token, emit)
+    }
+
+    fn after_reasoning_token(&mut self, token: TokenId, emit: &mut dyn FnMut(GenerationEvent)) -> Next {
+        if self.budget().is_some_and(|budget| self.usage.reasoning_tokens >= budget) {
+            // A close in the middle of a character would spoil it; a few tokens complete it. One
+            // token is kept for the answer whatever happens.
+            self.waited += 1;
+            let last_chance = self.usage.completion_tokens + 1 >= self.limits.max_new_tokens;
+            if !self.text.is_pending() || self.waited > MAX_WAIT || last_chance {
+                self.flush_reasoning(emit);
+                let mut tokens = vec![token];
+                tokens.extend(self.close_reasoning());
+                return Next::Feed(tokens);
+            }
+        }
+        self.continue_or_end(token, emit)
+    }
+
+    /// The budget in tokens, at least one less than may be sampled; `None` when it is off.
+    fn budget(&self) -> Option<usize> {
+        if self.control.forced_close.is_empty() {
+            return None;
+        }
+        match self.limits.thinking_budget {
+            ThinkingBudget::Tokens(budget) => Some(budget.min(self.limits.max_new_tokens - 1)),
+            ThinkingBudget::Off => None,
+        }
+    }
+
+    fn close_reasoning(&mut self) -> Vec<TokenId> {
+        self.phase = Phase::Answer;
+        self.control.forced_close.clone()
+    }
+
+    fn sampled_all(&self) -> bool {
+        self.usage.completion_tokens >= self.limits.max_new_tokens
+    }
+
+    fn continue_or_end(&mut self, token: TokenId, emit: &mut dyn FnMut(GenerationEvent)) -> Next {
+        if self.sampled_all() { self.end(FinishReason::Length, emit) } else { Next::Feed(vec![token]) }
+    }
+
+    fn end(&mut self, reason: FinishReason, emit: &mut dyn FnMut(GenerationEvent)) -> Next {
+        let mut reason = reason;
+        if self.phase == Phase::Reasoning {
+            self.flush_reasoning(emit);
+        } else {
+            let rest = self.text.finish();
+            if self.write_answer(&rest, emit) {
+                reason = FinishReason::Stop;
+            } else {
+                let held = self.stop.finish();
+                self.emit_answer(held, emit);
+            }
+        }
+        emit(GenerationEvent::Finished { reason, usage: self.usage });
+        Next::End
+    }
+
+    fn flush_reasoning(&mut self, emit: &mut dyn FnMut(GenerationEvent)) {
+        let rest = self.text.finish();
+        if !rest.is_empty() {
+            emit(GenerationEvent::Reasoning(rest));
+        }
+    }
+
+    /// Writes a piece of the answer; true when a stop string has ended it.
+    fn write_answer(&mut self, text: &str, emit: &mut dyn FnMut(GenerationEvent)) -> bool {
+        let (text, stopped) = match self.stop.push(text) {
+            StopMatch::Text(text) => (text, false),
+            StopMatch::Stopped(text) => (text, true),
+        };
+        self.emit_answer(text, emit);
+        stopped
+    }
+
+    /// The blank lines between `</think>` and the answer belong to neither.
+    fn emit_answer(&mut self, text: String, emit: &mut dyn FnMut(GenerationEvent)) {
+        let text = if self.answered { text } else { text.trim_start().to_owned() };
+        if !text.is_empty() {
+            self.answered = true;
+            emit(GenerationEvent::Answer(text));
+        }
+    }
+}
+
+/// Whether the prompt ends in `<think>`, with nothing but white space after it.
+fn prompt_opens_reasoning(tokenizer: &Tokenizer, control: &ControlTokens, prompt: &[TokenId]) -> bool {
+    let Some(open) = control.think_open else { return false };
+    let is_blank = |token: TokenId| {
+        let bytes = tokenizer.bytes_of(token);
+        !bytes.is_empty() && bytes.iter().all(u8::is_ascii_whitespace)
+    };
+    let mut end = prompt.iter().rev().skip_while(|&&token| is_blank(token));
+    end.next() == Some(&open)
+}

@@ -1,0 +1,145 @@
+//! top-k, top-p and min-p over candidates, by selection instead of a sort of the vocabulary.
+
+use std::cmp::Ordering;
+
+use crate::TokenId;
+
+/// A token that may be drawn, with its logit or probability.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// The token.
+    pub token: TokenId,
+    /// Its logit while filtering, its probability in a finished distribution.
+    pub value: f32,
+}
+
+/// Candidates looked at first for top-p; a peaked distribution needs no more.
+const FIRST_LOOK: usize = 128;
+
+/// Largest value first; the lower id first on a tie, so that results do not depend on chance.
+fn descending(a: &Candidate, b: &Candidate) -> Ordering {
+    b.value.total_cmp(&a.value).then(a.token.cmp(&b.token))
+}
+
+/// Keeps what is at least the k-th largest; ties stay. `k = 0` keeps all.
+pub(super) fn top_k(candidates: &mut Vec<Candidate>, k: usize) {
+    if k == 0 || k >= candidates.len() {
+        return;
+    }
+    let (_, kth, _) = candidates.select_nth_unstable_by(k - 1, descending);
+    let threshold = kth.value;
+    candidates.retain(|candidate| candidate.value >= threshold);
+}
+
+/// Keeps the most probable candidates while the mass before them is below `p`. Values are logits.
+pub(super) fn top_p(candidates: &mut Vec<Candidate>, p: f32) {
+    if p >= 1.0 || candidates.len() < 2 {
+        return;
+    }
+    let max = largest(candidates);
+    let weight = |candidate: &Candidate| f64::from(candidate.value - max).exp();
+    let total: f64 = candidates.iter().map(weight).sum();
+    let wanted = f64::from(p) * total;
+    // Only the head of the order matters, so ever longer heads are sorted until one holds the mass.
+    let mut head = FIRST_LOOK;
+    loop {
+        let len = head.min(candidates.len());
+        if len < candidates.len() {
+            candidates.select_nth_unstable_by(len - 1, descending);
+        }
+        candidates[..len].sort_unstable_by(descending);
+        let mut mass_before = 0.0;
+        for (index, candidate) in candidates[..len].iter().enumerate() {
+            if mass_before >= wanted {
+                candidates.truncate(index);
+                return;
+            }
+            mass_before += weight(candidate);
+        }
+        if len == candidates.len() {
+            return;
+        }
+        head *= 8;
+    }
+}
+
+/// Keeps what has at least `min_p` times the largest probability. Values are logits.
+pub(super) fn min_p(candidates: &mut Vec<Candidate>, min_p: f32) {
+    if min_p <= 0.0 {
+        return;
+    }
+    let max = largest(candidates);
+    candidates.retain(|candidate| (candidate.value - max).exp() >= min_p);
+}
+
+/// Turns logits into probabilities.
+pub(super) fn softmax(candidates: &mut [Candidate]) {
+    let max = largest(candidates);
+    let mut total = 0.0_f64;
+    for candidate in candidates.iter_mut() {
+        candidate.value = (candidate.value - max).exp();
+        total += f64::from(candidate.value);
+    }
+    for candidate in candidates {
+        candidate.value = (f64::from(candidate.value) / total) as f32;
+    }
+}
+
+fn largest(candidates: &[Candidate]) -> f32 {
+    candidates.iter().map(|candidate| candidate.value).fold(f32::NEG_INFINITY, f32::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn candidates(values: &[f32]) -> Vec<Candidate> {
+        values.iter().enumerate().map(|(id, &value)| Candidate { token: id as TokenId, value }).collect()
+    }
+
+    fn kept(candidates: Vec<Candidate>) -> Vec<TokenId> {
+        let mut tokens: Vec<_> = candidates.into_iter().map(|candidate| candidate.token).collect();
+        tokens.sort_unstable();
+        tokens
+    }
+
+    /// top-p by the book: sort everything, add up.
+    fn naive_top_p(values: &[f32], p: f32) -> Vec<TokenId> {
+        let mut all = candidates(values);
+        all.sort_by(descending);
+        let max = f64::from(all[0].value);
+        let total: f64 = all.iter().map(|c| (f64::from(c.value) - max).exp()).sum();
+        let mut before = 0.0;
+        all.retain(|c| {
+            let keep = before < f64::from(p) * total;
+            before += (f64::from(c.value) - max).exp();
+            keep
+        });
+        kept(all)
+    }
+
+    #[test]
+    fn ties_at_the_kth_place_stay() {
+        let mut some = candidates(&[1.0, 3.0, 2.0, 2.0, 0.0]);
+        top_k(&mut some, 2);
+        assert_eq!(kept(some), [1, 2, 3]);
+    }
+
+    proptest! {
+        #[test]
+        fn selection_keeps_what_sorting_keeps(
+            values in prop::collection::vec(-8.0_f32..8.0, 2..3000), p in 0.01_f32..0.999
+        ) {
+            let mut some = candidates(&values);
+            top_p(&mut some, p);
+            let expected = naive_top_p(&values, p);
+            // The last one may go either way when its mass falls on the boundary by rounding.
+            prop_assert!(some.len().abs_diff(expected.len()) <= 1);
+            let got = kept(some);
+            let common = got.iter().filter(|token| expected.contains(token)).count();
+            prop_assert!(common + 1 >= got.len().max(expected.len()));
+        }
+    }
+}

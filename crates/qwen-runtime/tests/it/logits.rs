@@ -1,0 +1,161 @@
+//! Logits and greedy tokens against transformers and dequantized GGUF weights.
+
+use std::path::Path;
+
+use qwen_runtime::{
+    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, Engine, KnownTokens, LogitsAt, QuantizedWeights,
+    SequenceStep,
+};
+
+use crate::golden;
+
+pub(crate) fn engine(path: &Path, quantized: QuantizedWeights) -> CandleEngine {
+    let checkpoint = Checkpoint::open(path).unwrap();
+    let config = CandleConfig { device: ComputeDevice::Cpu, quantized, max_sequences: 8, max_tokens: 8192 };
+    CandleEngine::load(&checkpoint, config, &|_, _| {}).unwrap()
+}
+
+/// How prompts are fed.
+#[derive(Debug, Clone, Copy)]
+enum Feeding {
+    Whole,
+    Chunks(usize),
+    /// All prompts in one mixed batch, in chunks of different size.
+    Together,
+}
+
+/// The logits of every position of every prompt.
+fn run(engine: &mut CandleEngine, prompts: &[Vec<u32>], feeding: Feeding) -> Vec<Vec<f32>> {
+    let sequences: Vec<_> = prompts.iter().map(|_| engine.allocate().unwrap()).collect();
+    let mut logits = vec![Vec::new(); prompts.len()];
+    let groups: Vec<Vec<usize>> = match feeding {
+        Feeding::Together => vec![(0..prompts.len()).collect()],
+        Feeding::Whole | Feeding::Chunks(_) => (0..prompts.len()).map(|index| vec![index]).collect(),
+    };
+    for group in groups {
+        loop {
+            let mut batch = Vec::new();
+            let mut members = Vec::new();
+            for &index in &group {
+                let position = engine.len(sequences[index]).unwrap();
+                let rest = &prompts[index][position..];
+                let len = match feeding {
+                    Feeding::Whole => rest.len(),
+                    Feeding::Chunks(size) => rest.len().min(size),
+                    Feeding::Together => rest.len().min(2 * index + 3),
+                };
+                if len > 0 {
+                    let tokens = &rest[..len];
+                    batch.push(SequenceStep { sequence: sequences[index], position, tokens, logits: LogitsAt::All });
+                    members.push(index);
+                }
+            }
+            if batch.is_empty() {
+                break;
+            }
+            for (index, output) in members.into_iter().zip(engine.step(&batch).unwrap()) {
+                logits[index].extend_from_slice(output.values());
+            }
+        }
+    }
+    sequences.into_iter().for_each(|sequence| engine.free(sequence).unwrap());
+    logits
+}
+
+fn assert_close(actual: &[Vec<f32>], expected: &[Vec<f32>], label: &str) {
+    assert_eq!(actual.len(), expected.len(), "{label}");
+    for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
+        assert_eq!(actual.len(), expected.len(), "{label}: prompt {index}");
+        let largest = expected.iter().fold(0.0_f32, |max, value| max.max(value.abs()));
+        let limit = 2e-4 * (largest / 10.0).max(1.0);
+        let worst = actual.iter().zip(expected).map(|(a, e)| (a - e).abs()).fold(0.0_f32, f32::max);
+        assert!(worst <= limit, "{label}: prompt {index} is off by {worst}, the limit is {limit}");
+    }
+}
+
+fn greedy(engine: &mut CandleEngine, known: &KnownTokens, prompt: &[u32], count: usize) -> Vec<u32> {
+    let sequence = engine.allocate().unwrap();
+    let mut tokens = Vec::new();
+    let mut next = prompt.to_vec();
+    while tokens.len() < count {
+        let position = engine.len(sequence).unwrap();
+        let step = SequenceStep { sequence, position, tokens: &next, logits: LogitsAt::Last };
+        let output = engine.step(&[step]).unwrap();
+        let token = known.argmax(output[0].last().unwrap()).unwrap();
+        tokens.push(token);
+        next = vec![token];
+    }
+    engine.free(sequence).unwrap();
+    tokens
+}
+
+fn check_against_transformers(directory: &Path) {
+    let expected = golden::expected(&directory.join("expected.json"));
+    let logits = golden::logits(&directory.join("expected.safetensors"));
+    let mut engine = engine(directory, QuantizedWeights::Keep);
+    for feeding in [Feeding::Whole, Feeding::Chunks(1), Feeding::Chunks(3), Feeding::Chunks(7), Feeding::Together] {
+        let label = format!("{} {feeding:?}", directory.display());
+        assert_close(&run(&mut engine, &expected.prompts, feeding), &logits, &label);
+    }
+    let known = KnownTokens::all(engine.architecture().vocab_size);
+    for (prompt, greedy_tokens) in expected.prompts.iter().zip(&expected.greedy) {
+        assert_eq!(greedy(&mut engine, &known, prompt, greedy_tokens.len()), *greedy_tokens);
+    }
+}
+
+#[test]
+fn transformers_logits_of_the_own_checkpoint() {
+    check_against_transformers(&golden::own("tied-f32"));
+}
+
+#[test]
+fn transformers_logits_of_all_checkpoints() {
+    let Some(shared) = golden::shared("golden") else { return };
+    for name in ["tied-f32", "k256-f16", "long-bf16"] {
+        check_against_transformers(&shared.join(name));
+    }
+}
+
+fn cosines(actual: &[Vec<f32>], expected: &[Vec<f32>], vocab_size: usize) -> (f64, f64) {
+    let rows = actual.iter().flatten().copied().collect::<Vec<_>>();
+    let wanted = expected.iter().flatten().copied().collect::<Vec<_>>();
+    assert_eq!(rows.len(), wanted.len());
+    let cosine = |(a, b): (&[f32], &[f32])| {
+        let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    let all: Vec<f64> = rows.chunks(vocab_size).zip(wanted.chunks(vocab_size)).map(cosine).collect();
+    (all.iter().copied().fold(1.0, f64::min), all.iter().sum::<f64>() / all.len() as f64)
+}
+
+fn check_gguf(directory: &Path, kind: &str) {
+    let model = directory.join(format!("model-{kind}.gguf"));
+    let prompts = golden::expected(&directory.join("expected.json")).prompts;
+    let expected = golden::logits(&directory.join(format!("expected-{kind}.safetensors")));
+    let mut widened = engine(&model, QuantizedWeights::Dequantize);
+    assert_close(&run(&mut widened, &prompts, Feeding::Whole), &expected, kind);
+    let mut kept = engine(&model, QuantizedWeights::Keep);
+    let vocab_size = kept.architecture().vocab_size;
+    for feeding in [Feeding::Whole, Feeding::Chunks(3), Feeding::Together] {
+        let actual = run(&mut kept, &prompts, feeding);
+        let (min, mean) = cosines(&actual, &expected, vocab_size);
+        match kind {
+            "F32" | "F16" | "BF16" => assert_close(&actual, &expected, kind),
+            "Q8_0" | "Q4_0" => assert!(min >= 0.998 && mean >= 0.9995, "{kind} {feeding:?}: {min} {mean}"),
+            _ => assert!(min >= 0.997 && mean >= 0.999, "{kind} {feeding:?}: {min} {mean}"),
+        }
+    }
+}
+
+#[test]
+fn dequantized_logits_of_the_own_gguf() {
+    check_gguf(&golden::own("k256-gguf"), "Q4_K_M");
+}
+
+#[test]
+fn dequantized_logits_of_every_gguf_type() {
+    let Some(shared) = golden::shared("golden/k256-gguf") else { return };
+    for kind in ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K_M", "Q5_K_M", "Q6_K"] {
+        check_gguf(&shared, kind);
+    }
+}

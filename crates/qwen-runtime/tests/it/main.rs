@@ -1,0 +1,13 @@
+//! Tests of the crate as a user sees it, against results made with other software.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod chat;
+mod contract;
+mod generation;
+mod golden;
+mod hostile;
+mod logits;
+mod sampling;
+mod second_opinion;
+mod tokenizer;
