@@ -1,0 +1,78 @@
+//! The closed set of backends behind an entry.
+
+mod mock;
+mod openai;
+#[cfg(feature = "qwen")]
+pub(crate) mod qwen;
+mod sse;
+mod think_tags;
+
+pub use mock::MockBackend;
+pub use openai::{OpenAiBackend, OpenAiConfig};
+
+use crate::chat::{ChatRequest, ModelIdentity};
+use crate::client::EventStream;
+use crate::error::LlmError;
+use crate::status::BackendStatus;
+
+/// Whoever answers.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Backend {
+    /// A fixed text, for tests and for running without a model.
+    Mock(MockBackend),
+    /// A Qwen3 model in this process.
+    #[cfg(feature = "qwen")]
+    Qwen(qwen::QwenBackend),
+    /// An OpenAI-compatible server.
+    OpenAi(OpenAiBackend),
+}
+
+impl Backend {
+    pub(crate) fn model(&self) -> ModelIdentity {
+        match self {
+            Self::Mock(backend) => backend.model(),
+            #[cfg(feature = "qwen")]
+            Self::Qwen(backend) => backend.model(),
+            Self::OpenAi(backend) => backend.model(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> BackendStatus {
+        match self {
+            Self::Mock(_) => BackendStatus::Ready,
+            #[cfg(feature = "qwen")]
+            Self::Qwen(backend) => backend.status(),
+            // A remote server's state is learned by asking it; one that is down is a 502 for that
+            // request, and no reason to take this service out of rotation.
+            Self::OpenAi(_) => BackendStatus::Ready,
+        }
+    }
+
+    #[cfg_attr(not(feature = "qwen"), expect(unused_variables, reason = "only the qwen backend names its mode"))]
+    pub(crate) fn admits(&self, mode: &str) -> Result<(), LlmError> {
+        match self {
+            Self::Mock(_) | Self::OpenAi(_) => Ok(()),
+            #[cfg(feature = "qwen")]
+            Self::Qwen(backend) => backend.admits(mode),
+        }
+    }
+
+    pub(crate) fn preload(&self) {
+        match self {
+            Self::Mock(_) | Self::OpenAi(_) => {}
+            #[cfg(feature = "qwen")]
+            Self::Qwen(backend) => backend.preload(),
+        }
+    }
+
+    #[cfg_attr(not(feature = "qwen"), expect(unused_variables, reason = "only the qwen backend names its mode"))]
+    pub(crate) async fn stream(&self, mode: &str, request: ChatRequest) -> Result<EventStream, LlmError> {
+        match self {
+            Self::Mock(backend) => backend.stream(request),
+            #[cfg(feature = "qwen")]
+            Self::Qwen(backend) => backend.stream(mode, request).await,
+            Self::OpenAi(backend) => backend.stream(request).await,
+        }
+    }
+}

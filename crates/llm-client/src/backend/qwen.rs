@@ -1,0 +1,285 @@
+//! Qwen3 in this process: loads a model once, in the background, and asks it.
+//!
+//! Where the model comes from is the business of a [`ModelLoader`]; this file knows no cache and no
+//! hub.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use qwen_runtime::{
+    Chat, GenerationEvent, GenerationOptions, GenerationRequest, Prompt, Runtime, RuntimeError, SamplingOptions,
+};
+use tokio::sync::watch;
+
+use crate::chat::{ChatEvent, ChatOptions, ChatRequest, FinishReason, ModelIdentity, ThinkingBudget, Usage};
+use crate::client::EventStream;
+use crate::error::LlmError;
+use crate::status::BackendStatus;
+
+/// First pause after a failed load; it doubles up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(300);
+/// When to ask again while a model loads, or while too many requests wait.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How long a request waits for a lazy load: long enough to load a model that is on disk, and
+/// shorter than the silence that load balancers allow.
+const LAZY_WAIT: Duration = Duration::from_secs(40);
+
+/// Brings a model into memory: finds or fetches its files, then loads them.
+pub trait ModelLoader: Send + Sync {
+    /// The model that would be loaded.
+    fn identity(&self) -> ModelIdentity;
+
+    /// Loads the model, on a thread of its own that may block; `report` hears each stage.
+    ///
+    /// # Errors
+    /// What went wrong and what to do, for an operator. It will be tried again.
+    fn load(&self, report: &dyn Fn(LoadStage)) -> Result<LoadedModel, String>;
+}
+
+/// A stage of loading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadStage {
+    /// What is being done, for a person.
+    pub stage: String,
+    /// How much of it is done, 0 to 100, where that is known.
+    pub percent: Option<u8>,
+}
+
+/// A model in memory.
+#[derive(Debug)]
+pub struct LoadedModel {
+    /// The model.
+    pub runtime: Runtime,
+    /// What it is called, with its revision.
+    pub identity: ModelIdentity,
+}
+
+/// When the model is loaded, and what requests do until it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadPolicy {
+    /// At start, by [`crate::Entry::preload`]; requests before that are told to come again.
+    Eager,
+    /// On the first request, which waits for it for 40 s and is then told to come again.
+    Lazy,
+}
+
+#[derive(Clone)]
+enum State {
+    Idle,
+    Loading(LoadStage),
+    Failed { error: String, retry_at: Instant },
+    Ready(Arc<LoadedModel>),
+}
+
+/// A model that answers in this process.
+pub struct QwenBackend {
+    loader: Arc<dyn ModelLoader>,
+    policy: LoadPolicy,
+    state: Arc<watch::Sender<State>>,
+}
+
+impl fmt::Debug for QwenBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QwenBackend").field("policy", &self.policy).field("status", &self.status()).finish()
+    }
+}
+
+impl QwenBackend {
+    /// A backend for the model that `loader` brings.
+    pub fn new(loader: Arc<dyn ModelLoader>, policy: LoadPolicy) -> Self {
+        Self { loader, policy, state: Arc::new(watch::Sender::new(State::Idle)) }
+    }
+
+    pub(crate) fn model(&self) -> ModelIdentity {
+        match &*self.state.borrow() {
+            State::Ready(model) => model.identity.clone(),
+            _ => self.loader.identity(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> BackendStatus {
+        match &*self.state.borrow() {
+            State::Idle => BackendStatus::Idle,
+            State::Loading(LoadStage { stage, percent }) => {
+                BackendStatus::Loading { stage: stage.clone(), percent: *percent }
+            }
+            State::Failed { error, retry_at } => BackendStatus::Failed {
+                error: error.clone(),
+                retry_in: retry_at.saturating_duration_since(Instant::now()),
+            },
+            State::Ready(_) => BackendStatus::Ready,
+        }
+    }
+
+    /// Starts the thread that loads, once.
+    pub(crate) fn preload(&self) {
+        let first = self.state.send_if_modified(|state| {
+            let idle = matches!(state, State::Idle);
+            if idle {
+                *state = State::Loading(LoadStage { stage: "starting".to_owned(), percent: None });
+            }
+            idle
+        });
+        if !first {
+            return;
+        }
+        let loader = Arc::clone(&self.loader);
+        // The thread ends with the backend: a model that nobody can ask is not loaded.
+        let state = Arc::downgrade(&self.state);
+        let spawned = thread::Builder::new().name("qwen-load".to_owned()).spawn(move || {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                let report = |stage: LoadStage| {
+                    if let Some(state) = state.upgrade() {
+                        state.send_replace(State::Loading(stage));
+                    }
+                };
+                let result = loader.load(&report);
+                let Some(sender) = state.upgrade() else { return };
+                match result {
+                    Ok(model) => {
+                        tracing::info!(model = %model.identity, engine = model.runtime.engine(), "model ready");
+                        sender.send_replace(State::Ready(Arc::new(model)));
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, retry_in_s = pause.as_secs(), "model not loaded");
+                        sender.send_replace(State::Failed { error, retry_at: Instant::now() + pause });
+                    }
+                }
+                drop(sender);
+                thread::sleep(pause);
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+        });
+        if let Err(error) = spawned {
+            let error = format!("starting a thread: {error}");
+            self.state.send_replace(State::Failed { error, retry_at: Instant::now() });
+        }
+    }
+
+    pub(crate) async fn stream(&self, mode: &str, request: ChatRequest) -> Result<EventStream, LlmError> {
+        let model = self.loaded(mode).await?;
+        let prompt = request
+            .messages
+            .iter()
+            .fold(Chat::new(), |chat, message| chat.with_message(message.role.as_str(), message.content.as_str()));
+        let options = generation_options(request.options);
+        let mut generation = model
+            .runtime
+            .generate(GenerationRequest { prompt: Prompt::Chat(prompt), options })
+            .map_err(client_error)?;
+        // The first event says whether the request is accepted.
+        match generation.next().await {
+            Some(Ok(GenerationEvent::Accepted { .. })) => {}
+            Some(Ok(_)) | None => return Err(client_error(RuntimeError::Stopped)),
+            Some(Err(error)) => return Err(client_error(error)),
+        }
+        // The model stays in memory as long as one of its texts is being read.
+        let events = stream::unfold((generation, model), |(mut generation, model)| async move {
+            let event = match generation.next().await? {
+                Ok(event) => chat_event(event),
+                Err(error) => Err(client_error(error)),
+            };
+            Some((event, (generation, model)))
+        });
+        Ok(Box::pin(events))
+    }
+
+    /// Refuses what cannot be answered: no model yet, or no place to wait in.
+    pub(crate) fn admits(&self, mode: &str) -> Result<(), LlmError> {
+        match &*self.state.borrow() {
+            State::Ready(model) if model.runtime.is_full() => Err(LlmError::Overloaded { retry_after: ASK_AGAIN }),
+            State::Idle | State::Loading(_) if self.policy == LoadPolicy::Lazy => Ok(()),
+            state => not_ready(state, mode).map_or(Ok(()), Err),
+        }
+    }
+
+    async fn loaded(&self, mode: &str) -> Result<Arc<LoadedModel>, LlmError> {
+        if self.policy == LoadPolicy::Lazy {
+            self.preload();
+        }
+        let mut changes = self.state.subscribe();
+        let patience = match self.policy {
+            LoadPolicy::Eager => Duration::ZERO,
+            LoadPolicy::Lazy => LAZY_WAIT,
+        };
+        let give_up = tokio::time::Instant::now() + patience;
+        loop {
+            match &*changes.borrow_and_update() {
+                State::Ready(model) => return Ok(Arc::clone(model)),
+                State::Loading(_) if tokio::time::Instant::now() < give_up => {}
+                state => return Err(not_ready(state, mode).unwrap_or_else(|| client_error(RuntimeError::Stopped))),
+            }
+            // A change, or the end of patience: either way the state is looked at again.
+            if let Ok(Err(_)) = tokio::time::timeout_at(give_up, changes.changed()).await {
+                return Err(client_error(RuntimeError::Stopped));
+            }
+        }
+    }
+}
+
+/// What a state means to a request; `None` when the model is ready.
+fn not_ready(state: &State, mode: &str) -> Option<LlmError> {
+    let (stage, retry_after) = match state {
+        State::Ready(_) => return None,
+        State::Idle => ("not loaded".to_owned(), ASK_AGAIN),
+        State::Loading(LoadStage { stage, .. }) => (stage.clone(), ASK_AGAIN),
+        State::Failed { error, retry_at } => {
+            let pause = retry_at.saturating_duration_since(Instant::now());
+            (format!("failed: {error}"), pause.max(Duration::from_secs(1)))
+        }
+    };
+    Some(LlmError::NotReady { mode: mode.to_owned(), stage, retry_after })
+}
+
+fn generation_options(options: ChatOptions) -> GenerationOptions {
+    GenerationOptions {
+        max_new_tokens: options.max_new_tokens.map(|tokens| tokens as usize),
+        thinking_budget: options.thinking_budget.map(|budget| match budget {
+            ThinkingBudget::Tokens(tokens) => qwen_runtime::ThinkingBudget::Tokens(tokens as usize),
+            ThinkingBudget::Off => qwen_runtime::ThinkingBudget::Off,
+        }),
+        sampling: SamplingOptions {
+            temperature: options.temperature,
+            top_p: options.top_p,
+            top_k: options.top_k,
+            seed: options.seed,
+            ..SamplingOptions::default()
+        },
+        stop: Vec::new(),
+    }
+}
+
+fn chat_event(event: GenerationEvent) -> Result<ChatEvent, LlmError> {
+    let count = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
+    Ok(match event {
+        GenerationEvent::Reasoning(text) => ChatEvent::Reasoning(text),
+        GenerationEvent::Answer(text) => ChatEvent::Answer(text),
+        GenerationEvent::Finished { reason, usage } => ChatEvent::Finished {
+            reason: match reason {
+                qwen_runtime::FinishReason::Stop => FinishReason::Stop,
+                qwen_runtime::FinishReason::Length => FinishReason::Length,
+            },
+            usage: Usage {
+                prompt_tokens: count(usage.prompt_tokens),
+                completion_tokens: count(usage.completion_tokens),
+                reasoning_tokens: count(usage.reasoning_tokens),
+            },
+        },
+        GenerationEvent::Accepted { .. } => return Err(LlmError::Inference("a request was accepted twice".to_owned())),
+    })
+}
+
+fn client_error(error: RuntimeError) -> LlmError {
+    match error {
+        RuntimeError::PromptTooLong { prompt_tokens, limit } => LlmError::PromptTooLong { prompt_tokens, limit },
+        RuntimeError::Overloaded { .. } => LlmError::Overloaded { retry_after: ASK_AGAIN },
+        error @ RuntimeError::InvalidParameter { .. } => LlmError::InvalidRequest(error.to_string()),
+        other => LlmError::Inference(other.to_string()),
+    }
+}
