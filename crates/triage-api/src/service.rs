@@ -1,0 +1,152 @@
+//! [`TriageService`]: record, stored question, prompt, inference, stored answer; in this order.
+//!
+//! Owns the order of a request. It must not know HTTP, SQL or any model.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use llm_client::{ChatRequest, LlmClient};
+use serde_json::{Value, json};
+
+use crate::conversations::{Conversations, NewConversation, StoredMessage, Turn};
+use crate::error::{StoreError, TriageError};
+use crate::mrn::Mrn;
+use crate::ongoing::{Ongoing, Run, TriageAnswer};
+use crate::prompt::PromptTemplate;
+use crate::question::{Limits, Question};
+use crate::records::{PatientRecords, PatientSummary};
+
+/// Where the service reads and writes.
+#[derive(Clone)]
+pub struct Stores {
+    /// Patients.
+    pub records: Arc<dyn PatientRecords>,
+    /// Conversations.
+    pub conversations: Arc<dyn Conversations>,
+    /// What stands behind them, for people: `sqlite` or `db-api`.
+    pub kind: &'static str,
+}
+
+impl std::fmt::Debug for Stores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stores").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// Answers patients' questions from their records, and keeps what was said.
+#[derive(Debug)]
+pub struct TriageService {
+    stores: Stores,
+    llm: LlmClient,
+    prompt: PromptTemplate,
+    limits: Limits,
+}
+
+impl TriageService {
+    /// A service over its four parts.
+    pub fn new(stores: Stores, llm: LlmClient, prompt: PromptTemplate, limits: Limits) -> Self {
+        Self { stores, llm, prompt, limits }
+    }
+
+    /// Where it reads and writes.
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// Who answers.
+    pub fn llm(&self) -> &LlmClient {
+        &self.llm
+    }
+
+    /// Takes a question up: its record is read, it is stored, and the model has accepted it.
+    ///
+    /// Dropping the future or the returned [`Ongoing`] stops the inference. The question stays
+    /// stored whatever becomes of its answer.
+    ///
+    /// # Errors
+    /// Any [`TriageError`]: everything that is known before the first token.
+    pub async fn ask(&self, question: Question) -> Result<Ongoing, TriageError> {
+        let mrn = question.checked_mrn(&self.limits)?;
+        let entry = self.llm.entry(question.mode.as_deref())?;
+        // A request that would be turned away leaves no question behind for each of its tries.
+        entry.admits()?;
+        let (summary, lookup) = self.look_up(&mrn).await?;
+        let history = self.history(&mrn, question.conversation_id.as_deref()).await?;
+        let messages = self.prompt.messages(&summary, &history, &question.query)?;
+        let conversation_id = self.store_question(&mrn, &question, lookup).await?;
+
+        let started = Instant::now();
+        let timeout = Some(self.limits.answer_timeout);
+        let request = ChatRequest { messages, options: question.options, timeout };
+        let chat = self.llm.stream(Arc::clone(&entry), request).await?;
+        // An alias stays the alias that was asked for.
+        let mode = question.mode.unwrap_or_else(|| entry.name().to_owned());
+        let answer = TriageAnswer::begun(question.query, mrn, mode, chat.model().to_string(), conversation_id);
+        let conversations = Arc::clone(&self.stores.conversations);
+        Ok(Ongoing::new(Run { chat, answer, conversations, started }))
+    }
+
+    /// The patient's record, and the event that says how it was found.
+    async fn look_up(&self, mrn: &Mrn) -> Result<(PatientSummary, Value), TriageError> {
+        let started = Instant::now();
+        let summary = match self.stores.records.summary(mrn).await {
+            Ok(Some(summary)) => summary,
+            Ok(None) | Err(StoreError::NotFound) => return Err(TriageError::PatientNotFound),
+            Err(error) => return Err(TriageError::Records(error)),
+        };
+        let lookup = json!({
+            "step_id": 1,
+            "query_type": "db_query",
+            "query": "Fetch patient summary by MRN",
+            "endpoint": format!("/patients/{}/summary", mrn.as_str()),
+            "latency_ms": milliseconds(started),
+            "record_count": 1,
+        });
+        Ok((summary, lookup))
+    }
+
+    /// What was said before in conversation `id`, which must be this patient's.
+    async fn history(&self, mrn: &Mrn, id: Option<&str>) -> Result<Vec<StoredMessage>, TriageError> {
+        let Some(id) = id else { return Ok(Vec::new()) };
+        match self.stores.conversations.get(id).await {
+            Ok(Some(conversation)) if conversation.patient_mrn == mrn.as_str() => Ok(conversation.messages),
+            // Another patient's conversation is answered like an unknown one: its id is no secret to lean on.
+            Ok(_) | Err(StoreError::NotFound) => Err(TriageError::ConversationNotFound),
+            Err(error) => Err(TriageError::Conversations(error)),
+        }
+    }
+
+    /// Stores the question before anybody works on it, and returns its conversation's id.
+    async fn store_question(&self, mrn: &Mrn, question: &Question, lookup: Value) -> Result<String, TriageError> {
+        let message = StoredMessage {
+            role: "user".to_owned(),
+            content: question.query.clone(),
+            // The store stamps it.
+            timestamp: None,
+            model_name: None,
+            latency_ms: None,
+        };
+        let turn = Turn { messages: vec![message], retrieval_events: vec![lookup] };
+        if let Some(id) = &question.conversation_id {
+            return match self.stores.conversations.append(id, turn).await {
+                Ok(()) => Ok(id.clone()),
+                Err(StoreError::NotFound) => Err(TriageError::ConversationNotFound),
+                Err(error) => Err(TriageError::Conversations(error)),
+            };
+        }
+        let conversation = NewConversation {
+            patient_mrn: mrn.clone(),
+            channel: "api".to_owned(),
+            conversation_id: None,
+            trace_id: Some(question.trace_id.to_string()),
+            turn,
+        };
+        let stored = self.stores.conversations.create(conversation).await.map_err(TriageError::Conversations)?;
+        Ok(stored.conversation_id)
+    }
+}
+
+/// Milliseconds since `started`, with two decimals as CarePath has them.
+pub(crate) fn milliseconds(started: Instant) -> f64 {
+    (started.elapsed().as_secs_f64() * 100_000.0).round() / 100.0
+}

@@ -1,0 +1,13 @@
+//! Both stores in one SQLite file. Owns the schema, the connections and the wording of failures;
+//! the only module that names sqlx. It must not know HTTP, prompts or models.
+
+mod conversations;
+mod database;
+mod failure;
+mod records;
+mod seeding;
+mod stores;
+
+pub use conversations::SqliteConversations;
+pub use records::SqliteRecords;
+pub use stores::SqliteStores;
