@@ -1,0 +1,134 @@
+//! [`Application`]: the whole service, put together from its settings, and its end.
+//!
+//! The only file that sees the whole chain from store to socket.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::dev::Server;
+use anyhow::{Context, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use triage_api::prompt::PromptTemplate;
+use triage_api::remote::{DbApi, DbApiConfig};
+use triage_api::sqlite::SqliteStores;
+use triage_api::{Stores, TriageService, http};
+
+use crate::models;
+use crate::settings::{Settings, StoreSettings};
+
+/// Name of the SQLite file under the data folder.
+const DATABASE_FILE: &str = "carepath.db";
+
+/// The service, listening.
+pub struct Application {
+    server: Server,
+    port: u16,
+    sqlite: Option<SqliteStores>,
+    signals: Signals,
+}
+
+impl std::fmt::Debug for Application {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Application").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl Application {
+    /// Opens the stores, listens and starts to serve; the model loads while it serves.
+    ///
+    /// # Errors
+    /// When a store, the prompt template, the mode or the address cannot be used.
+    pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+        let llm = models::client(&settings)?;
+        let prompt = match &settings.prompt_template {
+            Some(path) => PromptTemplate::from_file(path)?,
+            None => PromptTemplate::built_in()?,
+        };
+        let (stores, sqlite) = open(&settings.store).await?;
+        // From here on a signal ends the service in order.
+        let signals = Signals::new()?;
+        let listener =
+            TcpListener::bind(settings.address).with_context(|| format!("listening on {}", settings.address))?;
+        let port = listener.local_addr()?.port();
+
+        tracing::info!(
+            address = %settings.address,
+            port,
+            mode = llm.default_entry().name(),
+            model = %llm.default_entry().model(),
+            store = stores.kind,
+            prompt = prompt.version(),
+            version = env!("CARGO_PKG_VERSION"),
+            "serving"
+        );
+        llm.default_entry().preload();
+        let service = Arc::new(TriageService::new(stores, llm, prompt, settings.limits));
+        let server = http::listen(listener, service, settings.http, settings.server)?;
+        Ok(Self { server, port, sqlite, signals })
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Serves until SIGTERM or SIGINT; what runs then is finished first.
+    ///
+    /// # Errors
+    /// When the server fails, or a second signal does not let it finish.
+    pub async fn run_until_stopped(mut self) -> anyhow::Result<()> {
+        let handle = self.server.handle();
+        let mut serving = tokio::spawn(self.server);
+        tokio::select! {
+            ended = &mut serving => return Ok(ended??),
+            () = self.signals.next() => tracing::info!("stopping: no new requests, running ones finish"),
+        }
+        tokio::select! {
+            () = handle.stop(true) => {}
+            () = self.signals.next() => {
+                serving.abort();
+                bail!("stopped by a second signal before everything was finished");
+            }
+        }
+        serving.await??;
+        if let Some(sqlite) = self.sqlite {
+            sqlite.close().await;
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn open(store: &StoreSettings) -> anyhow::Result<(Stores, Option<SqliteStores>)> {
+    match store {
+        StoreSettings::Sqlite(folder) => {
+            let path = folder.join(DATABASE_FILE);
+            let sqlite = SqliteStores::open(&path).await.with_context(|| format!("opening {}", path.display()))?;
+            let (records, conversations) = (Arc::new(sqlite.records.clone()), Arc::new(sqlite.conversations.clone()));
+            Ok((Stores { records, conversations, kind: "sqlite" }, Some(sqlite)))
+        }
+        StoreSettings::DbApi(url) => {
+            let api = Arc::new(DbApi::new(DbApiConfig::new(url)).context("DB_API_BASE_URL")?);
+            Ok((Stores { records: api.clone(), conversations: api, kind: "db-api" }, None))
+        }
+    }
+}
+
+/// What asks the process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! [`Cli`]: what was typed or set in the environment, not judged yet.
+//!
+//! Every setting is a flag with a variable of the same name; `settings.rs` judges them together.
+
+mod log;
+mod model;
+mod remote;
+mod server;
+mod store;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use log::{LogArgs, LogFormat, LogLevel};
+pub use model::{DeviceArg, ModelArgs, ModelLoad, ThinkingBudgetArg};
+pub use remote::RemoteArgs;
+pub use server::ServerArgs;
+pub use store::StoreArgs;
+
+/// CarePath's chat service: answers patients' questions over HTTP. Every setting is a flag and an
+/// environment variable; a .env file in the working directory is read, and an empty variable counts
+/// as not set.
+#[derive(Debug, Parser)]
+#[command(name = "chat-server", version)]
+pub struct Cli {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How it serves.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Where it reads and writes.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// What it logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// Who answers.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Who answers elsewhere.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Print every setting with its flag, variable and default, in the form of a .env file
+    Settings,
+}
+
+impl Cli {
+    /// Reads the process's arguments and environment; prints help, version or a usage error and
+    /// exits where that is what they ask for.
+    pub fn read() -> Self {
+        let matches = Self::command_without_empty_variables().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// As [`Cli::read`], from `arguments` (the first is the program's name).
+    ///
+    /// # Errors
+    /// clap's usage errors.
+    pub fn read_from<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        let matches = Self::command_without_empty_variables().try_get_matches_from(arguments)?;
+        Self::from_arg_matches(&matches)
+    }
+
+    /// Compose files and Kubernetes set variables to nothing; clap would read that as a value.
+    fn command_without_empty_variables() -> clap::Command {
+        Self::command().mut_args(|arg| {
+            let is_empty =
+                arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()));
+            if is_empty { arg.env(clap::builder::Resettable::Reset) } else { arg }
+        })
+    }
+}

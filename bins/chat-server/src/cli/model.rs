@@ -1,0 +1,159 @@
+//! Who answers: the mode, the model of this process and its defaults for sampling.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{ArgAction, Args, ValueEnum};
+use llm_client::ThinkingBudget;
+use qwen_runtime::ComputeDevice;
+use secrecy::SecretString;
+
+/// Who answers: the mode, the model of this process and its defaults for sampling.
+///
+/// A sampling value that is not set comes from the checkpoint's generation_config.json, else from
+/// CarePath's defaults.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model")]
+pub struct ModelArgs {
+    /// Mode that answers when a request names none; `mock` when neither this nor
+    /// --default-llm-mode is set
+    #[arg(long, env = "LLM_MODE", value_name = "MODE")]
+    pub llm_mode: Option<String>,
+    /// CarePath's name for the same; --llm-mode wins over it
+    #[arg(long, env = "DEFAULT_LLM_MODE", value_name = "MODE")]
+    pub default_llm_mode: Option<String>,
+    /// Checkpoint of the mode `qwen`: `owner/name[@revision][:file.gguf]`, a directory, or a .gguf
+    #[arg(long, env = "MODEL", default_value = "Qwen/Qwen3-4B-Thinking-2507")]
+    pub model: String,
+    /// Folder of downloaded checkpoints
+    #[arg(long, env = "MODEL_CACHE_DIR", default_value = "./models", value_name = "DIR")]
+    pub model_cache_dir: PathBuf,
+    /// Where the model runs: `cpu`, `cuda[:N]` or `metal[:N]` (the last two in builds with that feature)
+    #[arg(long, env = "DEVICE", default_value = "cpu")]
+    pub device: DeviceArg,
+    /// Longest prompt and answer together in tokens; the model's own limit bounds it too
+    #[arg(long, env = "MAX_CONTEXT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "TOKENS")]
+    pub max_context: u32,
+    /// Answers that are made at once; further requests wait
+    #[arg(long, env = "MAX_SEQUENCES", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_sequences: u32,
+    /// When the model is loaded
+    #[arg(long, env = "MODEL_LOAD", default_value = "eager")]
+    pub model_load: ModelLoad,
+    /// Token for private or gated checkpoints
+    #[arg(long, env = "HUGGINGFACE_TOKEN", hide_env_values = true, value_parser = secret, value_name = "TOKEN")]
+    pub huggingface_token: Option<SecretString>,
+    /// huggingface_hub's name for the same; --huggingface-token wins over it
+    #[arg(long, env = "HF_TOKEN", hide_env_values = true, value_parser = secret, value_name = "TOKEN")]
+    pub hf_token: Option<SecretString>,
+    /// Mirror to download checkpoints from
+    #[arg(long, env = "HF_ENDPOINT", value_name = "URL")]
+    pub hf_endpoint: Option<String>,
+    /// Never download: 0 and false are off, anything else is on
+    #[arg(long, env = "HF_HUB_OFFLINE", default_value = "0", action = ArgAction::Set, value_parser = switch)]
+    pub hf_hub_offline: bool,
+    /// Most tokens of an answer, reasoning included [default: the checkpoint's, else 512]
+    #[arg(long, env = "MAX_NEW_TOKENS", value_parser = clap::value_parser!(u32).range(1..), value_name = "TOKENS")]
+    pub max_new_tokens: Option<u32>,
+    /// Softmax temperature; 0 always takes the likeliest token [default: the checkpoint's, else 0.7]
+    #[arg(long, env = "TEMPERATURE", value_parser = not_negative)]
+    pub temperature: Option<f32>,
+    /// Nucleus mass, above 0 and at most 1 [default: the checkpoint's, else 0.9]
+    #[arg(long, env = "TOP_P", value_parser = not_negative)]
+    pub top_p: Option<f32>,
+    /// Candidates kept; 0 is off [default: the checkpoint's, else off]
+    #[arg(long, env = "TOP_K")]
+    pub top_k: Option<u32>,
+    /// Least probability relative to the likeliest token; 0 is off [default: the checkpoint's, else off]
+    #[arg(long, env = "MIN_P", value_parser = not_negative)]
+    pub min_p: Option<f32>,
+    /// Factor against tokens that are there already; 1 is off [default: the checkpoint's, else off]
+    #[arg(long, env = "REPETITION_PENALTY", value_parser = not_negative, value_name = "FACTOR")]
+    pub repetition_penalty: Option<f32>,
+    /// Taken from the score of generated tokens once; 0 is off
+    #[arg(long, env = "PRESENCE_PENALTY", allow_negative_numbers = true, value_name = "PENALTY")]
+    pub presence_penalty: Option<f32>,
+    /// Taken from the score of generated tokens each time; 0 is off
+    #[arg(long, env = "FREQUENCY_PENALTY", allow_negative_numbers = true, value_name = "PENALTY")]
+    pub frequency_penalty: Option<f32>,
+    /// Seed of the random draws [default: another one for each request]
+    #[arg(long, env = "SEED")]
+    pub seed: Option<u64>,
+    /// Most tokens of reasoning, or off [default: half of the most tokens]
+    #[arg(long, env = "THINKING_BUDGET", value_name = "TOKENS")]
+    pub thinking_budget: Option<ThinkingBudgetArg>,
+    /// Pause of the mode `mock` before each word, to try out streams
+    #[arg(long, env = "MOCK_WORD_DELAY_MS", default_value_t = 0, value_name = "MILLISECONDS")]
+    pub mock_word_delay_ms: u64,
+}
+
+/// When the model of this process is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModelLoad {
+    /// At the start.
+    Eager,
+    /// On the first request.
+    Lazy,
+}
+
+/// Where the model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceArg(pub ComputeDevice);
+
+impl FromStr for DeviceArg {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected cpu, cuda[:N] or metal[:N]";
+        let (kind, number) = text.split_once(':').unwrap_or((text, "0"));
+        let number = number.parse().map_err(|_| EXPECTED)?;
+        match kind {
+            "cpu" if !text.contains(':') => Ok(Self(ComputeDevice::Cpu)),
+            "cuda" => Ok(Self(ComputeDevice::Cuda(number))),
+            "metal" => Ok(Self(ComputeDevice::Metal(number))),
+            _ => Err(EXPECTED),
+        }
+    }
+}
+
+/// A number of tokens, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThinkingBudgetArg(pub ThinkingBudget);
+
+impl FromStr for ThinkingBudgetArg {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.eq_ignore_ascii_case("off") {
+            return Ok(Self(ThinkingBudget::Off));
+        }
+        text.parse()
+            .map(|tokens| Self(ThinkingBudget::Tokens(tokens)))
+            .map_err(|_| "expected a number of tokens or off")
+    }
+}
+
+impl fmt::Display for ThinkingBudgetArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ThinkingBudget::Tokens(tokens) => write!(f, "{tokens}"),
+            ThinkingBudget::Off => f.write_str("off"),
+        }
+    }
+}
+
+pub(super) fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(SecretString::from(text))
+}
+
+/// As huggingface_hub reads its switches.
+#[expect(clippy::unnecessary_wraps, reason = "the form of a clap value parser")]
+fn switch(text: &str) -> Result<bool, std::convert::Infallible> {
+    Ok(!matches!(text.to_ascii_lowercase().as_str(), "" | "0" | "false" | "no" | "off"))
+}
+
+fn not_negative(text: &str) -> Result<f32, &'static str> {
+    let number: f32 = text.parse().map_err(|_| "expected a number")?;
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err("expected a number of 0 or more") }
+}

@@ -1,0 +1,13 @@
+//! The parts of the chat-server binary, from what was typed to a running application; a library so
+//! that tests start the same application.
+//!
+//! The only code that reads the environment. It must not hold what another service could use.
+
+pub mod application;
+pub mod cli;
+pub mod dotenv;
+pub mod model_loader;
+pub mod models;
+pub mod setting_list;
+pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,40 @@
+//! chat-server: CarePath's chat service.
+//!
+//! Owns the exit code and nothing else.
+
+use std::process::ExitCode;
+
+use chat_server::application::Application;
+use chat_server::cli::{Cli, Command};
+use chat_server::settings::Settings;
+use chat_server::{dotenv, setting_list, telemetry};
+
+fn main() -> ExitCode {
+    // Before any thread starts: it changes the process's environment.
+    if let Err(error) = dotenv::load() {
+        return failed(&error);
+    }
+    let cli = Cli::read();
+    if let Some(Command::Settings) = cli.command {
+        return setting_list::print();
+    }
+    match Settings::try_from(cli).and_then(serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn serve(settings: Settings) -> anyhow::Result<()> {
+    telemetry::start(settings.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async { Application::build(settings).await?.run_until_stopped().await });
+    // Work that cannot be interrupted, like loading a model, must not hold the process back.
+    runtime.shutdown_background();
+    ended
+}
+
+#[expect(clippy::print_stderr, reason = "there may be no log yet")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("chat-server: {error:#}");
+    ExitCode::FAILURE
+}

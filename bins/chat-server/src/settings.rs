@@ -1,0 +1,166 @@
+//! [`Settings`]: what was typed, judged as a whole.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use triage_api::Limits;
+use triage_api::http::{HttpOptions, Origins, ServerOptions};
+
+use crate::cli::{Cli, LogArgs, ModelArgs, RemoteArgs};
+
+/// The mode that answers when nobody chose one.
+const DEFAULT_MODE: &str = "mock";
+
+/// A configuration that makes sense.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// How the machine is used.
+    pub server: ServerOptions,
+    /// How the interface behaves.
+    pub http: HttpOptions,
+    /// What one question may cost.
+    pub limits: Limits,
+    /// Most requests that wait for a model.
+    pub max_waiting: usize,
+    /// Where records and conversations are.
+    pub store: StoreSettings,
+    /// A template to use instead of the built-in one.
+    pub prompt_template: Option<PathBuf>,
+    /// What is logged.
+    pub log: LogArgs,
+    /// The mode that answers when a request names none.
+    pub mode: String,
+    /// The model of this process.
+    pub model: ModelArgs,
+    /// The model elsewhere.
+    pub remote: RemoteArgs,
+}
+
+/// Where records and conversations are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreSettings {
+    /// A SQLite file in this folder.
+    Sqlite(PathBuf),
+    /// CarePath's DB API at this address.
+    DbApi(String),
+}
+
+impl TryFrom<Cli> for Settings {
+    type Error = anyhow::Error;
+
+    fn try_from(cli: Cli) -> anyhow::Result<Self> {
+        let seconds = Duration::from_secs;
+        let Cli { server, store, log, model, remote, .. } = cli;
+        check_sampling(&model)?;
+        Ok(Self {
+            address: SocketAddr::new(server.chat_api_host, server.chat_api_port),
+            server: ServerOptions {
+                workers: server.workers.into(),
+                shutdown_timeout: seconds(server.shutdown_timeout),
+            },
+            http: HttpOptions {
+                origins: origins(&server.cors_allow_origins).context("CORS_ALLOW_ORIGINS")?,
+                keep_alive: Duration::from_millis(server.keep_alive_ms),
+            },
+            limits: Limits {
+                max_query_chars: usize::try_from(server.max_query_chars)?,
+                answer_timeout: seconds(server.request_timeout_secs),
+            },
+            max_waiting: usize::try_from(server.max_waiting)?,
+            store: match store.db_api_base_url {
+                Some(url) => StoreSettings::DbApi(url),
+                None => StoreSettings::Sqlite(store.data_dir),
+            },
+            prompt_template: store.prompt_template,
+            log,
+            mode: model
+                .llm_mode
+                .clone()
+                .or_else(|| model.default_llm_mode.clone())
+                .unwrap_or_else(|| DEFAULT_MODE.to_owned()),
+            model,
+            remote,
+        })
+    }
+}
+
+fn check_sampling(model: &ModelArgs) -> anyhow::Result<()> {
+    if model.top_p.is_some_and(|top_p| top_p == 0.0 || top_p > 1.0) {
+        bail!("TOP_P must be above 0 and at most 1");
+    }
+    if model.min_p.is_some_and(|min_p| min_p > 1.0) {
+        bail!("MIN_P must be at most 1");
+    }
+    if model.repetition_penalty == Some(0.0) {
+        bail!("REPETITION_PENALTY must be above 0");
+    }
+    Ok(())
+}
+
+/// `*`, or a list like `https://a.example, http://localhost:3000`.
+fn origins(text: &str) -> anyhow::Result<Origins> {
+    let list: Vec<String> = text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+    if list.iter().any(|one| one == "*") {
+        return Ok(Origins::Any);
+    }
+    for origin in &list {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        if host.is_none_or(|host| host.is_empty() || host.contains('/')) {
+            bail!("{origin:?} is not an origin like https://carepath.example");
+        }
+    }
+    Ok(Origins::List(list))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(arguments: &[&str]) -> anyhow::Result<Settings> {
+        Settings::try_from(Cli::read_from(["chat-server"].into_iter().chain(arguments.iter().copied()))?)
+    }
+
+    #[test]
+    fn llm_mode_wins_over_default_llm_mode() {
+        let mode = |arguments: &[&str]| settings(arguments).unwrap().mode;
+        assert_eq!(mode(&[]), "mock");
+        assert_eq!(mode(&["--default-llm-mode", "gguf"]), "gguf");
+        assert_eq!(mode(&["--default-llm-mode", "gguf", "--llm-mode", "qwen"]), "qwen");
+    }
+
+    #[test]
+    fn origins_are_any_or_a_list() {
+        let parsed = |text| settings(&["--cors-allow-origins", text]).map(|settings| settings.http.origins);
+        assert_eq!(parsed("*").unwrap(), Origins::Any);
+        let list = vec!["http://a:3000".to_owned(), "https://b".to_owned()];
+        assert_eq!(parsed("http://a:3000, https://b").unwrap(), Origins::List(list));
+        for wrong in ["a.example", "https://a/", "ftp://a"] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for wrong in [
+            ["--top-p", "0"],
+            ["--top-p", "1.5"],
+            ["--temperature", "-1"],
+            ["--max-new-tokens", "0"],
+            ["--thinking-budget", "much"],
+            ["--log-level", "loud"],
+            ["--workers", "0"],
+        ] {
+            assert!(settings(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_offline_switch_reads_like_that_of_huggingface_hub() {
+        let offline = |text| settings(&["--hf-hub-offline", text]).unwrap().model.hf_hub_offline;
+        assert!(!offline("0") && !offline("false") && offline("1") && offline("true"));
+    }
+}

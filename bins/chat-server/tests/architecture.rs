@@ -1,0 +1,143 @@
+//! The invariants of ARCHITECTURE.md, checked against the sources.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every Rust source of the workspace outside tests, with its path from the root.
+fn sources() -> Vec<(String, String)> {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                if !path.ends_with("tests") && !path.ends_with("target") {
+                    walk(&path, found);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = root();
+    let mut paths = Vec::new();
+    for part in ["crates", "bins", "examples", "benches"] {
+        walk(&root.join(part), &mut paths);
+    }
+    assert!(paths.len() > 80, "the sources were not found");
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+        (name, fs::read_to_string(path).unwrap())
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// The lines that run: without comments, and without the tests at the end of a file.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().take_while(|line| line.trim() != "#[cfg(test)]").filter(|line| !line.trim_start().starts_with("//"))
+}
+
+fn files_that_name(word: &str) -> Vec<String> {
+    let names = |text: &str| code(text).any(|line| line.contains(word));
+    sources().into_iter().filter(|(_, text)| names(text)).map(|(name, _)| name).collect()
+}
+
+#[track_caller]
+fn only_in(word: &str, places: &[&str]) {
+    let allowed = |name: &String| places.iter().any(|place| name.starts_with(place));
+    let strays: Vec<_> = files_that_name(word).into_iter().filter(|name| !allowed(name)).collect();
+    assert!(strays.is_empty(), "{word} is named outside {places:?}: {strays:?}");
+}
+
+#[test]
+fn dependency_arrows_between_crates_never_turn_back() {
+    let ours = ["model-cache", "qwen-runtime", "llm-client", "triage-api", "chat-server", "fetch-model"];
+    for (package, allowed) in [
+        ("crates/model-cache", &[][..]),
+        ("crates/qwen-runtime", &[]),
+        ("crates/llm-client", &["qwen-runtime"]),
+        ("crates/triage-api", &["llm-client"]),
+        ("bins/fetch-model", &["model-cache"]),
+    ] {
+        let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
+        let own_name = package.rsplit('/').next().unwrap();
+        let section = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+        let used: Vec<_> = ours
+            .into_iter()
+            .filter(|name| *name != own_name)
+            .filter(|name| {
+                section
+                    .lines()
+                    .any(|line| line.starts_with(&format!("{name}.")) || line.starts_with(&format!("{name} ")))
+            })
+            .collect();
+        assert_eq!(used, allowed, "{package}");
+    }
+}
+
+#[test]
+fn each_library_is_named_in_its_place_only() {
+    only_in("candle_", &["crates/qwen-runtime/src/engine/candle/"]);
+    only_in("hf_hub::", &["crates/model-cache/src/download.rs"]);
+    only_in("actix_web::", &["crates/triage-api/src/http/", "bins/chat-server/src/application.rs"]);
+    only_in("reqwest::", &["crates/llm-client/src/backend/", "crates/triage-api/src/remote/"]);
+    only_in("sqlx::", &["crates/triage-api/src/sqlite/"]);
+    only_in("tokenizers::", &["crates/qwen-runtime/src/tokenizer/"]);
+}
+
+#[test]
+fn modules_of_the_runtime_look_one_way() {
+    // Each module, and those of its siblings that it may use.
+    for (module, allowed) in [
+        ("sampling", &[][..]),
+        ("checkpoint", &["sampling"]),
+        ("tokenizer", &["checkpoint", "sampling"]),
+        ("chat", &["checkpoint", "tokenizer"]),
+        ("generation", &["chat", "sampling", "tokenizer"]),
+        ("engine", &["checkpoint"]),
+    ] {
+        for other in ["sampling", "checkpoint", "tokenizer", "chat", "generation", "engine", "runtime"] {
+            if other == module || allowed.contains(&other) {
+                continue;
+            }
+            let directory = format!("crates/qwen-runtime/src/{module}/");
+            let strays: Vec<_> = files_that_name(&format!("crate::{other}"))
+                .into_iter()
+                .filter(|name| name.starts_with(&directory))
+                .collect();
+            assert!(strays.is_empty(), "{module} must not know {other}: {strays:?}");
+        }
+    }
+}
+
+#[test]
+fn only_binaries_read_the_environment_and_only_one_file_is_unsafe() {
+    only_in("std::env", &["bins/", "examples/"]);
+    only_in("unsafe ", &["crates/qwen-runtime/src/checkpoint/mapped_file.rs"]);
+}
+
+#[test]
+fn only_the_http_module_makes_statuses_of_errors() {
+    only_in("ResponseError for", &["crates/triage-api/src/http/error.rs"]);
+}
+
+#[test]
+fn files_say_what_they_are_and_stay_small() {
+    let mut lengths = Vec::new();
+    for (name, text) in sources() {
+        assert!(text.starts_with("//!"), "{name} does not start by saying what it owns");
+        let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]").count();
+        assert!(lines <= 500, "{name} has {lines} lines");
+        lengths.push(lines);
+        for vague in ["util", "common", "helper", "manager"] {
+            assert!(!name.rsplit('/').next().unwrap().contains(vague), "{name} is named {vague}");
+        }
+    }
+    lengths.sort_unstable();
+    let median = lengths[lengths.len() / 2];
+    assert!(median < 150, "the median file has {median} lines");
+}

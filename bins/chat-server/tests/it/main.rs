@@ -1,0 +1,9 @@
+//! The whole service: built in this process, and as the program that people run.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod application;
+mod logs;
+mod process;
+mod settings;
+mod signals;

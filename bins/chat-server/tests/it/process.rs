@@ -1,0 +1,99 @@
+//! The program as people run it, and what it writes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{JoinHandle, spawn};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The program, with no environment but what a test gives it, in an empty folder.
+pub(crate) fn program(folder: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-server"));
+    command.env_clear().current_dir(folder.path()).stdin(Stdio::null());
+    command
+}
+
+/// A running server. It is killed when it is dropped.
+pub(crate) struct Process {
+    pub(crate) port: u16,
+    child: Child,
+    written: Vec<JoinHandle<String>>,
+    _folder: TempDir,
+}
+
+impl Process {
+    /// Starts the server on a free port and waits until it serves.
+    pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = program(&folder);
+        command.env("CHAT_API_HOST", "127.0.0.1").env("CHAT_API_PORT", "0").env("LOG_FORMAT", "json");
+        command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (serving, port) = channel();
+        let mut stdout = child.stdout.take().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let written = vec![
+            spawn(move || {
+                let mut text = String::new();
+                stdout.read_to_string(&mut text).unwrap();
+                text
+            }),
+            spawn(move || {
+                let mut text = String::new();
+                for line in stderr.lines().map_while(Result::ok) {
+                    if let Some(port) = port_in(&line) {
+                        let _ = serving.send(port);
+                    }
+                    text.push_str(&line);
+                    text.push('\n');
+                }
+                text
+            }),
+        ];
+        Self { port: wait_for(&port), child, written, _folder: folder }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Sends a signal, for example `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end; the exit status and everything that was written.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "the server does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let written = self.written.drain(..).map(|reader| reader.join().unwrap()).collect();
+        (status, written)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait_for(port: &Receiver<u16>) -> u16 {
+    port.recv_timeout(Duration::from_secs(30)).expect("the server says its port")
+}
+
+/// The port in the line that says "serving", in either form of the log.
+fn port_in(line: &str) -> Option<u16> {
+    let (_, fields) = line.split_once("serving")?;
+    let (_, port) = fields.split_once("port=").or_else(|| line.split_once("\"port\":"))?;
+    port.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
