@@ -1,0 +1,38 @@
+//! Generates text with a Qwen3 checkpoint in this process, and shows it as it comes.
+//!
+//! ```text
+//! cargo run --release -p examples --example generate_text -- MODEL "Why do I take metformin?"
+//! ```
+//!
+//! MODEL is a directory with `config.json` and safetensors, or a `.gguf` file.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use qwen_runtime::{Chat, GenerationEvent, GenerationOptions, GenerationRequest, Prompt, Runtime, RuntimeConfig};
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let model: PathBuf = arguments.next().context("usage: generate_text MODEL [QUESTION]")?.into();
+    let question = arguments.next().unwrap_or_else(|| "Why do I take metformin?".to_owned());
+
+    let runtime = Runtime::load(&model, RuntimeConfig::on_cpu(), &|progress| eprint!("\r{progress:?}   "))?;
+    eprintln!("\n{} with {}", model.display(), runtime.engine());
+
+    let chat = Chat::new().with_message("system", "You are a helpful assistant.").with_message("user", question);
+    let options = GenerationOptions { max_new_tokens: Some(128), ..GenerationOptions::default() };
+    let mut stream = runtime.generate(GenerationRequest { prompt: Prompt::Chat(chat), options })?;
+    let mut out = std::io::stdout();
+    while let Some(event) = stream.blocking_next() {
+        match event? {
+            GenerationEvent::Reasoning(text) | GenerationEvent::Answer(text) => {
+                write!(out, "{text}")?;
+                out.flush()?;
+            }
+            GenerationEvent::Finished { reason, usage } => writeln!(out, "\n[{reason:?}, {usage:?}]")?,
+            GenerationEvent::Accepted { prompt_tokens } => eprintln!("{prompt_tokens} tokens of prompt"),
+        }
+    }
+    Ok(())
+}
