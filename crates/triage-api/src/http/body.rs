@@ -2,6 +2,8 @@
 //!
 //! Owns content type, size and syntax; knows nothing of the object's fields.
 
+use std::time::Duration;
+
 use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, header};
 use actix_web::web;
@@ -15,6 +17,9 @@ use super::fields::FieldError;
 
 /// The largest body that is read, in bytes.
 pub(super) const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// The longest that a client may take to send a body: a slow one holds a connection for no longer.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request's JSON object.
 pub(super) struct JsonBody(pub(super) Map<String, Value>);
@@ -36,7 +41,8 @@ impl FromRequest for JsonBody {
                 return Err(too_large());
             }
             let payload = payload.await.map_err(|_| incomplete())?;
-            let bytes = payload.to_bytes_limited(MAX_BODY_BYTES).await.map_err(|_| too_large())?;
+            let bytes = tokio::time::timeout(READ_TIMEOUT, payload.to_bytes_limited(MAX_BODY_BYTES)).await;
+            let bytes = bytes.map_err(|_| too_slow())?.map_err(|_| too_large())?;
             parse(&bytes.map_err(|_| incomplete())?).map(Self)
         }
         .boxed_local()
@@ -68,6 +74,10 @@ fn parse(bytes: &Bytes) -> Result<Map<String, Value>, ApiError> {
 fn too_large() -> ApiError {
     let message = format!("The body has more than {MAX_BODY_BYTES} bytes");
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+}
+
+fn too_slow() -> ApiError {
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "The body did not arrive in time")
 }
 
 fn incomplete() -> ApiError {

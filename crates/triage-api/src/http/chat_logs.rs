@@ -10,7 +10,7 @@ use super::body::JsonBody;
 use super::error::ApiError;
 use super::only;
 use super::page::PageQuery;
-use crate::conversations::{NewConversation, StoredMessage, Turn};
+use crate::conversations::{Conversation, Conversations, NewConversation, StoredMessage, Turn};
 use crate::error::StoreError;
 use crate::mrn::{InvalidMrn, Mrn};
 use crate::service::TriageService;
@@ -53,7 +53,7 @@ pub(super) struct NewChatLog {
     retrieval_events: Option<Vec<Value>>,
     /// The request that it came with.
     trace_id: Option<String>,
-    /// A new one when absent.
+    /// A new one when absent; one that is there already is continued.
     conversation_id: Option<String>,
 }
 
@@ -101,7 +101,7 @@ pub(super) async fn list(
     responses(
         (status = 201, description = "The conversation as stored", body = Value),
         (status = 400, description = "No messages"),
-        (status = 409, description = "The conversation id is taken"),
+        (status = 409, description = "The conversation is another patient's"),
         (status = 422, description = "Invalid body"),
         (status = 502, description = "The records service failed"),
         (status = 503, description = "The store is unavailable"),
@@ -119,8 +119,25 @@ pub(super) async fn create(
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "no_messages", message).bare());
     }
     let conversation = log.conversation().map_err(|error| invalid(&error.to_string()))?;
-    let stored = service.stores().conversations.create(conversation).await.map_err(bare)?;
+    let stored = store(service.stores().conversations.as_ref(), conversation).await.map_err(bare)?;
     Ok(HttpResponse::Created().json(stored))
+}
+
+/// Stores a conversation; one whose id is there already continues it, as CarePath's services do
+/// that post each turn by itself. Another patient's conversation is never continued.
+async fn store(conversations: &dyn Conversations, new: NewConversation) -> Result<Conversation, StoreError> {
+    let Some(id) = new.conversation_id.clone() else { return conversations.create(new).await };
+    let (owner, turn) = (new.patient_mrn.clone(), new.turn.clone());
+    match conversations.create(new).await {
+        Err(StoreError::Conflict) => {}
+        stored => return stored,
+    }
+    let existing = conversations.get(&id).await?.ok_or(StoreError::NotFound)?;
+    if existing.patient_mrn != owner.as_str() {
+        return Err(StoreError::Conflict);
+    }
+    conversations.append(&id, turn).await?;
+    conversations.get(&id).await?.ok_or(StoreError::NotFound)
 }
 
 impl NewChatLog {

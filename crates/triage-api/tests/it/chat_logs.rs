@@ -41,7 +41,7 @@ async fn a_log_is_stored_and_found() {
 }
 
 #[tokio::test]
-async fn a_chosen_id_is_kept_and_taken_once() {
+async fn a_chosen_id_is_kept_and_continued_by_its_patient_only() {
     let app = App::start();
     let log = json!({ "patient_mrn": "P000123", "conversation_id": "C-7", "channel": "web", "trace_id": "t",
         "messages": [{ "role": "user", "content": "hello", "timestamp": "2026-01-01T00:00:00Z" }] });
@@ -51,7 +51,11 @@ async fn a_chosen_id_is_kept_and_taken_once() {
         (&json!("C-7"), &json!("web"), &json!("t"))
     );
     assert_eq!(stored["messages"], log["messages"]);
-    let (status, body) = read(app.post("/chat-logs", &log).await).await;
+    let (status, continued) = read(app.post("/chat-logs", &log).await).await;
+    assert_eq!((status, continued["messages"].as_array().map(Vec::len)), (201, Some(2)));
+    let mut other = log.clone();
+    other["patient_mrn"] = json!("P000001");
+    let (status, body) = read(app.post("/chat-logs", &other).await).await;
     assert_eq!((status, body), (409, json!({ "detail": "Already exists" })));
 }
 
