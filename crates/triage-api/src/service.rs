@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use llm_client::{ChatRequest, LlmClient};
+use llm_client::{ChatRequest, LlmClient, Message};
 use serde_json::{Value, json};
 
 use crate::conversations::{Conversations, NewConversation, StoredMessage, Turn};
@@ -38,14 +38,14 @@ impl std::fmt::Debug for Stores {
 pub struct TriageService {
     stores: Stores,
     llm: LlmClient,
-    prompt: PromptTemplate,
+    prompt: Arc<PromptTemplate>,
     limits: Limits,
 }
 
 impl TriageService {
     /// A service over its four parts.
     pub fn new(stores: Stores, llm: LlmClient, prompt: PromptTemplate, limits: Limits) -> Self {
-        Self { stores, llm, prompt, limits }
+        Self { stores, llm, prompt: Arc::new(prompt), limits }
     }
 
     /// Where it reads and writes.
@@ -72,7 +72,7 @@ impl TriageService {
         entry.admits()?;
         let (summary, lookup) = self.look_up(&mrn).await?;
         let history = self.history(&mrn, question.conversation_id.as_deref()).await?;
-        let messages = self.prompt.messages(&summary, &history, &question.query)?;
+        let messages = self.render(summary, history, question.query.clone()).await?;
         let conversation_id = self.store_question(&mrn, &question, lookup).await?;
 
         let started = Instant::now();
@@ -114,6 +114,19 @@ impl TriageService {
             Ok(_) | Err(StoreError::NotFound) => Err(TriageError::ConversationNotFound),
             Err(error) => Err(TriageError::Conversations(error)),
         }
+    }
+
+    /// The prompt, rendered on a thread that may take its time: connections are served meanwhile.
+    async fn render(
+        &self,
+        summary: PatientSummary,
+        history: Vec<StoredMessage>,
+        query: String,
+    ) -> Result<Vec<Message>, TriageError> {
+        let prompt = Arc::clone(&self.prompt);
+        tokio::task::spawn_blocking(move || prompt.messages(&summary, &history, &query))
+            .await
+            .unwrap_or_else(|_| Err(TriageError::Prompt("rendering was broken off".to_owned())))
     }
 
     /// Stores the question before anybody works on it, and returns its conversation's id.
