@@ -16,7 +16,7 @@ CHAT_API_PORT  ?= 8002
 BASE_URL       ?= http://localhost:$(CHAT_API_PORT)
 MRN            ?= P000123
 QUERY          ?= What are my current medications?
-IMAGE          ?= carepath-chat-api
+IMAGE          ?= carepath/chat-api
 TAG            ?= latest
 TF_DIR         ?= deploy/terraform
 

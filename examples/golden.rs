@@ -15,7 +15,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use qwen_runtime::{
     CandleConfig, CandleEngine, Chat, ChatTemplate, Checkpoint, ComputeDevice, Engine, GenerationPrompt, KnownTokens,
-    LogitsAt, QuantizedWeights, Sampler, SamplingOptions, SequenceId, SequenceStep, TokenHistory, TokenId, Tokenizer,
+    LogitsAt, QuantizedWeights, RuntimeError, Sampler, SamplingOptions, SequenceId, SequenceStep, TokenHistory,
+    TokenId, Tokenizer,
 };
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
@@ -218,7 +219,9 @@ fn logits(args: &LogitsArgs) -> Result<()> {
     // A bare checkpoint without a tokenizer has no padded ids to keep out.
     let known = match Tokenizer::of_checkpoint(&checkpoint) {
         Ok(tokenizer) => tokenizer.known_tokens(),
-        Err(_) => KnownTokens::all(vocab_size),
+        Err(RuntimeError::Io { .. }) => KnownTokens::all(vocab_size),
+        Err(_) if args.greedy == 0 => KnownTokens::all(vocab_size),
+        Err(error) => return Err(error.into()),
     };
     let EngineChoice::Candle = args.engine;
     let mut engine = CandleEngine::load(

@@ -46,6 +46,9 @@ impl CachedModelLoader {
         if let Ok(files) = self.cache.resolve(&self.spec) {
             return Ok(files);
         }
+        if !matches!(self.spec, ModelSpec::Hub { .. }) {
+            return self.cache.resolve(&self.spec).map_err(|error| chain(&error));
+        }
         report(LoadStage { stage: format!("fetching {}", self.spec), percent: None });
         tracing::info!(model = %self.spec, "fetching the model");
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
@@ -118,7 +121,7 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-fn generation_options(model: &ModelArgs) -> GenerationOptions {
+pub(crate) fn generation_options(model: &ModelArgs) -> GenerationOptions {
     GenerationOptions {
         max_new_tokens: model.max_new_tokens.map(|tokens| tokens as usize),
         thinking_budget: model.thinking_budget.map(|budget| match budget.0 {

@@ -15,7 +15,7 @@ const WIDTH: usize = 100;
 pub fn list() -> String {
     let mut text = String::from(
         "# Every setting of chat-server (`chat-server settings` prints this list). Copy what you change to .env;\n\
-         # a variable of the environment wins over .env, a flag wins over both, and an empty one is not set.\n",
+         # a variable of the environment wins over .env, a flag wins over both, and an empty value is none.\n",
     );
     let command = Cli::command();
     let mut heading = None;

@@ -9,6 +9,7 @@ use triage_api::Limits;
 use triage_api::http::{HttpOptions, Origins, ServerOptions};
 
 use crate::cli::{Cli, LogArgs, ModelArgs, RemoteArgs};
+use crate::model_loader;
 
 /// The mode that answers when nobody chose one.
 const DEFAULT_MODE: &str = "mock";
@@ -55,7 +56,8 @@ impl TryFrom<Cli> for Settings {
     fn try_from(cli: Cli) -> anyhow::Result<Self> {
         let seconds = Duration::from_secs;
         let Cli { server, store, log, model, remote, .. } = cli;
-        check_sampling(&model)?;
+        // The runtime's own check, so that a wrong value ends the start and not every load.
+        model_loader::generation_options(&model).sampling.validate()?;
         Ok(Self {
             address: SocketAddr::new(server.chat_api_host, server.chat_api_port),
             server: ServerOptions {
@@ -86,19 +88,6 @@ impl TryFrom<Cli> for Settings {
             remote,
         })
     }
-}
-
-fn check_sampling(model: &ModelArgs) -> anyhow::Result<()> {
-    if model.top_p.is_some_and(|top_p| top_p == 0.0 || top_p > 1.0) {
-        bail!("TOP_P must be above 0 and at most 1");
-    }
-    if model.min_p.is_some_and(|min_p| min_p > 1.0) {
-        bail!("MIN_P must be at most 1");
-    }
-    if model.repetition_penalty == Some(0.0) {
-        bail!("REPETITION_PENALTY must be above 0");
-    }
-    Ok(())
 }
 
 /// `*`, or a list like `https://a.example, http://localhost:3000`.
@@ -149,6 +138,9 @@ mod tests {
             ["--top-p", "0"],
             ["--top-p", "1.5"],
             ["--temperature", "-1"],
+            ["--temperature", "101"],
+            ["--presence-penalty", "nan"],
+            ["--max-waiting", "0"],
             ["--max-new-tokens", "0"],
             ["--thinking-budget", "much"],
             ["--log-level", "loud"],

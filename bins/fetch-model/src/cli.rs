@@ -14,10 +14,10 @@ use model_cache::ModelSpec;
 #[command(version, after_help = "Exit codes: 0 the model is there; 1 failed; 2 wrong usage.")]
 pub(crate) struct Arguments {
     /// `owner/name[@revision][:file.gguf]`, a directory, or a `.gguf` file.
-    #[arg(value_name = "MODEL", default_value = "Qwen/Qwen3-4B-Thinking-2507")]
+    #[arg(value_name = "MODEL", env = "MODEL", default_value = "Qwen/Qwen3-4B-Thinking-2507")]
     pub(crate) model: ModelSpec,
 
-    /// The cache's directory [default: /app/models in a container, ./models elsewhere].
+    /// The cache's directory [default: ./models].
     #[arg(long, value_name = "DIR", env = "MODEL_CACHE_DIR")]
     pub(crate) model_cache_dir: Option<OsString>,
 

@@ -7,11 +7,12 @@ mod cli;
 mod progress;
 mod settings;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use model_cache::{CacheError, ModelCache, ModelFiles};
+use model_cache::{CacheError, ModelCache, ModelFiles, ModelSpec};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Arguments;
@@ -23,8 +24,11 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     // Before anything reads the environment, and before there is a second thread.
-    match dotenvy::dotenv() {
-        Err(error) if !error.not_found() => return fail(&anyhow::Error::new(error).context("cannot read .env"), USAGE),
+    match dotenvy::from_path(".env") {
+        // The error quotes the line, and secrets stand in such lines.
+        Err(error) if !error.not_found() => {
+            return fail(&anyhow::anyhow!(".env has a line that is not NAME=value"), USAGE);
+        }
         _ => {}
     }
     let settings = match Settings::try_from(Arguments::parse()) {
@@ -32,8 +36,13 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error.into(), USAGE),
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(settings) {
+    let terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal).with_writer(std::io::stderr).init();
+    let cache = match ModelCache::new(settings.cache) {
+        Ok(cache) => cache,
+        Err(error) => return fail(&error.into(), USAGE),
+    };
+    match run(&cache, &settings.model) {
         Ok(model) => {
             println!("{}", model.path.display());
             ExitCode::SUCCESS
@@ -42,13 +51,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(settings: Settings) -> anyhow::Result<ModelFiles> {
-    let cache = ModelCache::new(settings.cache)?;
+fn run(cache: &ModelCache, model: &ModelSpec) -> anyhow::Result<ModelFiles> {
     let display = Display::for_stderr();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let fetched = runtime
-        .context("cannot start the runtime")?
-        .block_on(cache.fetch(&settings.model, &|event| display.show(&event)));
+    let fetched =
+        runtime.context("cannot start the runtime")?.block_on(cache.fetch(model, &|event| display.show(&event)));
     display.close();
     Ok(fetched?)
 }

@@ -22,11 +22,17 @@ impl ModelCache {
     ///
     /// # Errors
     ///
-    /// [`CacheError::InvalidConfig`] when the endpoint is not an `http://` or `https://` URL.
+    /// [`CacheError::InvalidConfig`] when the endpoint is not an `http://` or `https://` URL, or has a
+    /// user name in it.
     pub fn new(config: CacheConfig) -> Result<Self, CacheError> {
-        let is_url = |url: &str| url.starts_with("https://") || url.starts_with("http://");
+        let is_url = |url: &str| {
+            let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            rest.is_some_and(|rest| !rest.split('/').next().unwrap_or_default().contains('@'))
+        };
         if config.endpoint.as_deref().is_some_and(|url| !is_url(url)) {
-            return Err(CacheError::InvalidConfig { what: "the endpoint must be an http:// or https:// URL" });
+            // A password in it would stand in every error that names the endpoint.
+            let what = "the endpoint must be an http:// or https:// URL without user name and password";
+            return Err(CacheError::InvalidConfig { what });
         }
         Ok(Self { config: Arc::new(config) })
     }

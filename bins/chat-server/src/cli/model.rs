@@ -53,7 +53,7 @@ pub struct ModelArgs {
     /// Never download: 0 and false are off, anything else is on
     #[arg(long, env = "HF_HUB_OFFLINE", default_value = "0", action = ArgAction::Set, value_parser = switch)]
     pub hf_hub_offline: bool,
-    /// Most tokens of an answer, reasoning included [default: the checkpoint's, else 512]
+    /// Most tokens of an answer, reasoning included [default: 512]
     #[arg(long, env = "MAX_NEW_TOKENS", value_parser = clap::value_parser!(u32).range(1..), value_name = "TOKENS")]
     pub max_new_tokens: Option<u32>,
     /// Softmax temperature; 0 always takes the likeliest token [default: the checkpoint's, else 0.7]

@@ -22,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Longest error text that is passed on, in characters.
 const MAX_REASON: usize = 200;
+/// Longest body that is read whole, in bytes.
+const MAX_BODY: usize = 8 << 20;
 
 /// Where a server is and what is asked of it.
 #[derive(Debug, Clone)]
@@ -81,7 +83,8 @@ impl OpenAiBackend {
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.starts_with("text/event-stream"));
-        if is_stream { Ok(events(response)) } else { whole(response).await }
+        let reader = ChunkReader::of_model(&self.config.model);
+        if is_stream { Ok(events(response, reader)) } else { whole(response, reader).await }
     }
 }
 
@@ -139,7 +142,7 @@ async fn refusal(response: reqwest::Response) -> LlmError {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "it refused the API key".to_owned(),
         StatusCode::NOT_FOUND => "it knows no such model or path".to_owned(),
         // A server's own words can quote the prompt: only their kind is passed on.
-        _ => match response.json::<Value>().await.ok().as_ref().and_then(error_type) {
+        _ => match json_body(response).await.as_ref().and_then(error_type) {
             Some(kind) => format!("it answered {status} ({kind})"),
             None => format!("it answered {status}"),
         },
@@ -155,15 +158,26 @@ fn error_type(body: &Value) -> Option<String> {
 }
 
 /// A server that does not stream answers in one piece.
-async fn whole(response: reqwest::Response) -> Result<EventStream, LlmError> {
-    let body: Value = response.json().await.map_err(|_| broken("its answer is no JSON"))?;
-    let mut reader = ChunkReader::default();
+async fn whole(response: reqwest::Response, mut reader: ChunkReader) -> Result<EventStream, LlmError> {
+    let body = json_body(response).await.ok_or_else(|| broken("its answer is no JSON, or too long"))?;
     let mut events = reader.read(&body, "message")?;
     events.extend(reader.finish()?);
     Ok(Box::pin(stream::iter(events.into_iter().map(Ok))))
 }
 
-fn events(response: reqwest::Response) -> EventStream {
+/// A JSON body of bounded length.
+async fn json_body(mut response: reqwest::Response) -> Option<Value> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.ok()? {
+        body.extend_from_slice(&piece);
+        if body.len() > MAX_BODY {
+            return None;
+        }
+    }
+    serde_json::from_slice(&body).ok()
+}
+
+fn events(response: reqwest::Response, reader: ChunkReader) -> EventStream {
     struct State {
         bytes: std::pin::Pin<Box<dyn futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>,
         lines: SseLines,
@@ -174,7 +188,7 @@ fn events(response: reqwest::Response) -> EventStream {
     let state = State {
         bytes: Box::pin(response.bytes_stream()),
         lines: SseLines::default(),
-        reader: ChunkReader::default(),
+        reader,
         ready: std::collections::VecDeque::new(),
         ended: false,
     };
@@ -228,11 +242,19 @@ fn events(response: reqwest::Response) -> EventStream {
 #[derive(Debug, Default)]
 struct ChunkReader {
     tags: ThinkTags,
+    /// Whether the text starts inside the reasoning unless the server proves otherwise.
+    thinking: bool,
     reason: Option<FinishReason>,
     usage: Usage,
 }
 
 impl ChunkReader {
+    /// The template of a model that only thinks opens `<think>` in the prompt. A server that does
+    /// not split the reasoning off then sends it as the beginning of the text, without a tag.
+    fn of_model(model: &str) -> Self {
+        Self { thinking: model.to_lowercase().contains("thinking"), ..Self::default() }
+    }
+
     /// The events of a chunk, whose text is in the field `part` of its choice.
     fn read(&mut self, chunk: &Value, part: &str) -> Result<Vec<ChatEvent>, LlmError> {
         if chunk.get("error").is_some_and(|error| !error.is_null()) {
@@ -259,9 +281,13 @@ impl ChunkReader {
         };
         let mut events = Vec::new();
         if let Some(reasoning) = text("reasoning_content").or_else(|| text("reasoning")) {
+            self.thinking = false;
             events.push(ChatEvent::Reasoning(reasoning.to_owned()));
         }
         if let Some(content) = text("content") {
+            if std::mem::take(&mut self.thinking) && !content.trim_start().starts_with('<') {
+                self.tags = ThinkTags::inside();
+            }
             events.extend(self.tags.push(content));
         }
         Ok(events)

@@ -4,6 +4,7 @@
 //! hub.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -138,7 +139,9 @@ impl QwenBackend {
                         state.send_replace(State::Loading(stage));
                     }
                 };
-                let result = loader.load(&report);
+                // A loader that panics has failed like any other.
+                let result = catch_unwind(AssertUnwindSafe(|| loader.load(&report)))
+                    .unwrap_or_else(|_| Err("loading broke off; see the log".to_owned()));
                 let Some(sender) = state.upgrade() else { return };
                 match result {
                     Ok(model) => {
@@ -157,8 +160,9 @@ impl QwenBackend {
             }
         });
         if let Err(error) = spawned {
-            let error = format!("starting a thread: {error}");
-            self.state.send_replace(State::Failed { error, retry_at: Instant::now() });
+            // The next request tries again.
+            tracing::error!(%error, "no thread to load the model");
+            self.state.send_replace(State::Idle);
         }
     }
 
@@ -172,12 +176,12 @@ impl QwenBackend {
         let mut generation = model
             .runtime
             .generate(GenerationRequest { prompt: Prompt::Chat(prompt), options })
-            .map_err(client_error)?;
+            .map_err(|error| self.noted(error))?;
         // The first event says whether the request is accepted.
         match generation.next().await {
             Some(Ok(GenerationEvent::Accepted { .. })) => {}
-            Some(Ok(_)) | None => return Err(client_error(RuntimeError::Stopped)),
-            Some(Err(error)) => return Err(client_error(error)),
+            Some(Ok(_)) | None => return Err(self.noted(RuntimeError::Stopped)),
+            Some(Err(error)) => return Err(self.noted(error)),
         }
         // The model stays in memory as long as one of its texts is being read.
         let events = stream::unfold((generation, model), |(mut generation, model)| async move {
@@ -188,6 +192,24 @@ impl QwenBackend {
             Some((event, (generation, model)))
         });
         Ok(Box::pin(events))
+    }
+
+    /// The client's error; an engine that has stopped is replaced by loading the model again.
+    fn noted(&self, error: RuntimeError) -> LlmError {
+        if matches!(error, RuntimeError::Stopped) {
+            tracing::error!("the engine has stopped; the model is loaded again");
+            let was_ready = self.state.send_if_modified(|state| {
+                let ready = matches!(state, State::Ready(_));
+                if ready {
+                    *state = State::Idle;
+                }
+                ready
+            });
+            if was_ready {
+                self.preload();
+            }
+        }
+        client_error(error)
     }
 
     /// Refuses what cannot be answered: no model yet, or no place to wait in.

@@ -24,6 +24,11 @@ enum Phase {
 }
 
 impl ThinkTags {
+    /// For a text whose `<think>` stood in the prompt: it starts inside the reasoning.
+    pub(super) fn inside() -> Self {
+        Self { phase: Phase::Reasoning, held: String::new() }
+    }
+
     /// The events of a piece of text.
     pub(super) fn push(&mut self, text: &str) -> Vec<ChatEvent> {
         self.held.push_str(text);
@@ -104,6 +109,15 @@ mod tests {
             }
         }
         both
+    }
+
+    #[test]
+    fn a_text_can_start_inside() {
+        let mut tags = ThinkTags::inside();
+        let mut events = tags.push("hm</thi");
+        events.extend(tags.push("nk>\n\nyes"));
+        let expected = [ChatEvent::Reasoning("hm".to_owned()), ChatEvent::Answer("yes".to_owned())];
+        assert_eq!(events, expected);
     }
 
     #[test]

@@ -135,6 +135,27 @@ async fn think_tags_in_the_text_are_reasoning() {
 }
 
 #[tokio::test]
+async fn a_thinking_model_without_tags_starts_inside_its_reasoning() {
+    let server = serve(
+        sse(&[
+            r#"data: {"choices":[{"delta":{"content":"hm"}}]}"#,
+            r#"data: {"choices":[{"delta":{"content":"m</think>ok"},"finish_reason":"stop"}]}"#,
+        ]),
+        Duration::ZERO,
+    );
+    let config = OpenAiConfig {
+        base_url: server.base_url.clone(),
+        api_key: None,
+        model: "Qwen3-4B-Thinking-2507".to_owned(),
+        read_timeout: Duration::from_secs(5),
+    };
+    let entry = Entry::new("openai", Backend::OpenAi(OpenAiBackend::new(config).unwrap()));
+    let client = LlmClient::new(vec![entry], "openai").unwrap();
+    let answer = client.generate(client.entry(None).unwrap(), request("hi")).await.unwrap();
+    assert_eq!((answer.reasoning.as_str(), answer.answer.as_str()), ("hmm", "ok"));
+}
+
+#[tokio::test]
 async fn an_answer_in_one_piece_is_read() {
     let body = r#"{"choices":[{"message":{"role":"assistant","content":"fine"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
     let server = serve(answer("200 OK", "content-type: application/json\r\n", body), Duration::ZERO);

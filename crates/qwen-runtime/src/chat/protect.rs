@@ -1,48 +1,51 @@
 //! Keeps the text of messages from becoming control tokens.
 //!
-//! Before rendering, a mark is put inside everything in a message that could be, or become part
-//! of, an added token such as `<|im_end|>` or `<think>`. The template carries the marks along.
-//! After rendering they are taken out again, and their places are kept: the tokenizer takes no
-//! added token that spans such a place. Since a mark stands *inside* a would-be token and never at
-//! the edge of a text, templates that strip, split or compare texts do what they do without marks,
-//! and a text without such tokens is encoded exactly as transformers encodes it.
+//! Before rendering, a mark is put into every place of a message's text at which an added token such
+//! as `<|im_end|>` or `<think>` could begin, or go on that the template began. The template carries
+//! the marks along. After rendering they are taken out again, and their places are kept: the
+//! tokenizer takes no added token that spans such a place. A text in which no added token could
+//! begin has no marks, so templates do with it what they always do, and it is encoded exactly as
+//! transformers encodes it.
 
 use std::collections::HashSet;
 
-use rand::RngCore;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Chat;
 use crate::error::RuntimeError;
 use crate::tokenizer::Tokenizer;
 
-/// Bounds of a mark, in a private-use area that texts rarely use.
-const OPEN: char = '\u{F5A0}';
-const CLOSE: char = '\u{F5A1}';
+/// Where marks are taken from: the last private-use plane of Unicode.
+const MARKS: std::ops::RangeInclusive<char> = '\u{100000}'..='\u{10FFFD}';
 
 const THINK_OPEN: &str = "<think>";
 const THINK_CLOSE: &str = "</think>";
 
-/// The marks of one rendering.
+/// The mark of one rendering.
 pub(super) struct Protection {
-    /// Digits that nobody can know before: the text of a mark cannot be forged.
-    nonce: String,
-    mark: String,
-    /// Characters that an added token starts with.
+    /// A character that is in no text of the chat. It is chosen when all of them are known, so
+    /// nobody can forge it; and it is a single one, so no template can cut it.
+    mark: char,
+    added: Vec<String>,
+    /// The first characters of `added`.
     first_chars: HashSet<char>,
 }
 
 impl Protection {
-    pub(super) fn new(chat: &Chat, tokenizer: &Tokenizer) -> Self {
-        let mut rng = rand::rng();
-        let nonce = loop {
-            let nonce = format!("{:020}{:020}", rng.next_u64(), rng.next_u64());
-            if !chat.messages.iter().chain(&chat.tools).any(|value| contains(value, &nonce)) {
-                break nonce;
-            }
-        };
-        let mark = format!("{OPEN}{nonce}{CLOSE}");
-        Self { nonce, mark, first_chars: tokenizer.added_contents().filter_map(|token| token.chars().next()).collect() }
+    pub(super) fn new(chat: &Chat, tokenizer: &Tokenizer) -> Result<Self, RuntimeError> {
+        let mut used = HashSet::new();
+        chat.messages
+            .iter()
+            .chain(&chat.tools)
+            .chain(chat.variables.values())
+            .for_each(|value| collect(value, &mut used));
+        let mark = MARKS
+            .into_iter()
+            .find(|c| !used.contains(c))
+            .ok_or_else(|| RuntimeError::Template("the texts use every private character".to_owned()))?;
+        let added: Vec<String> = tokenizer.added_contents().map(str::to_owned).collect();
+        let first_chars = added.iter().filter_map(|token| token.chars().next()).collect();
+        Ok(Self { mark, added, first_chars })
     }
 
     /// The chat with its texts marked.
@@ -58,70 +61,76 @@ impl Protection {
                 }
             }
         }
-        for tool in &mut chat.tools {
-            self.mark_value(tool);
-        }
+        chat.tools.iter_mut().for_each(|tool| self.mark_value(tool));
         chat
     }
 
     fn mark_value(&self, value: &mut Value) {
         match value {
-            Value::String(text) => *text = self.marked(text),
+            Value::String(text) => *text = self.marked_text(text),
             Value::Array(items) => items.iter_mut().for_each(|item| self.mark_value(item)),
-            Value::Object(map) => map.iter_mut().for_each(|(_, item)| self.mark_value(item)),
+            Value::Object(map) => {
+                let entries = std::mem::take(map).into_iter().map(|(key, mut item)| {
+                    self.mark_value(&mut item);
+                    // Templates look fields up by their names, which no token begins in.
+                    (self.marked_beginnings(&key), item)
+                });
+                *map = entries.collect::<Map<_, _>>();
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
-    /// A mark after each character that a token can start with, and inside both ends of the text,
-    /// so that it cannot finish or begin a token of which the template wrote the rest.
-    fn marked(&self, text: &str) -> String {
-        let core = text.trim();
-        if core.is_empty() {
-            return text.to_owned();
-        }
-        let core_start = text.len() - text.trim_start().len();
-        let first_end = core_start + core.chars().next().map_or(0, char::len_utf8);
-        let last_start = core_start + core.len() - core.chars().next_back().map_or(0, char::len_utf8);
-        if last_start < first_end {
-            // A single character has no inside.
-            return text.replacen(core, &format!("{0}{core}{0}", self.mark), 1);
-        }
-        let mut marked = String::with_capacity(text.len() + 4 * self.mark.len());
-        for (start, c) in text.char_indices() {
+    fn marked_text(&self, text: &str) -> String {
+        let marked = self.marked_beginnings(text);
+        if self.goes_on(text) { format!("{}{marked}", self.mark) } else { marked }
+    }
+
+    /// A mark after each character that an added token can begin with.
+    fn marked_beginnings(&self, text: &str) -> String {
+        let mut marked = String::with_capacity(text.len());
+        for c in text.chars() {
             marked.push(c);
-            let end = start + c.len_utf8();
-            let inside = end > core_start && end < core_start + core.len();
-            if inside && (end == first_end || end == last_start || self.first_chars.contains(&c)) {
-                marked.push_str(&self.mark);
+            if self.first_chars.contains(&c) {
+                marked.push(self.mark);
             }
         }
         marked
     }
 
+    /// Whether the text could go on with an added token that a template has begun.
+    fn goes_on(&self, text: &str) -> bool {
+        !text.is_empty()
+            && self.added.iter().any(|token| {
+                let mut tails = token.char_indices().skip(1).map(|(start, _)| &token[start..]);
+                tails.any(|tail| text.starts_with(tail) || tail.starts_with(text))
+            })
+    }
+
     /// The text without marks, and the byte positions where they stood, ascending.
-    pub(super) fn remove(&self, rendered: &str) -> Result<(String, Vec<usize>), RuntimeError> {
+    pub(super) fn remove(&self, rendered: &str) -> (String, Vec<usize>) {
         let mut text = String::with_capacity(rendered.len());
         let mut guards = Vec::new();
-        for (index, piece) in rendered.split(&self.mark).enumerate() {
+        for (index, piece) in rendered.split(self.mark).enumerate() {
             if index > 0 {
                 guards.push(text.len());
             }
             text.push_str(piece);
         }
-        if text.contains(&self.nonce) {
-            return Err(RuntimeError::Template("the template rewrites the texts of messages".to_owned()));
-        }
-        Ok((text, guards))
+        (text, guards)
     }
 }
 
-fn contains(value: &Value, needle: &str) -> bool {
+/// Notes the characters of the last private-use plane that `value` uses.
+fn collect(value: &Value, used: &mut HashSet<char>) {
     match value {
-        Value::String(text) => text.contains(needle),
-        Value::Array(items) => items.iter().any(|item| contains(item, needle)),
-        Value::Object(map) => map.values().any(|item| contains(item, needle)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => used.extend(text.chars().filter(|c| MARKS.contains(c))),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, used)),
+        Value::Object(map) => map.iter().for_each(|(key, item)| {
+            used.extend(key.chars().filter(|c| MARKS.contains(c)));
+            collect(item, used);
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

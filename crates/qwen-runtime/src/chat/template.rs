@@ -93,7 +93,7 @@ impl ChatTemplate {
         // transformers passes `tools=None` where there are none.
         let tools = if chat.tools.is_empty() { Value::Null } else { Value::Array(chat.tools.clone()) };
         context.insert("tools".to_owned(), tools);
-        context.insert("documents".to_owned(), Value::Null);
+        context.entry("documents").or_insert(Value::Null);
         let add = chat.generation_prompt == GenerationPrompt::Add;
         context.insert("add_generation_prompt".to_owned(), Value::Bool(add));
         let template = self.environment.get_template(NAME).map_err(template_error)?;
@@ -106,9 +106,9 @@ impl ChatTemplate {
     /// # Errors
     /// [`RuntimeError::Template`] or [`RuntimeError::Tokenizer`].
     pub fn encode(&self, chat: &Chat, tokenizer: &Tokenizer) -> Result<Vec<TokenId>, RuntimeError> {
-        let protection = protect::Protection::new(chat, tokenizer);
+        let protection = protect::Protection::new(chat, tokenizer)?;
         let rendered = self.render(&protection.apply(chat))?;
-        let (text, guards) = protection.remove(&rendered)?;
+        let (text, guards) = protection.remove(&rendered);
         tokenizer.encode_around(&text, &guards)
     }
 }

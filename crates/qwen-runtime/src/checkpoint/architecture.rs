@@ -147,6 +147,11 @@ impl Architecture {
         {
             return fail(format!("the rope scaling factor is {factor}, which must be at least 1"));
         }
+        if let RopeScaling::Yarn { original_context, attention_factor, beta_fast, beta_slow, .. } = self.rope.scaling
+            && ![original_context, attention_factor, beta_fast, beta_slow].iter().all(|x| x.is_finite() && *x > 0.0)
+        {
+            return fail(format!("YaRN's values must be positive: {:?}", self.rope.scaling));
+        }
         Ok(self)
     }
 }

@@ -9,6 +9,8 @@ use crate::error::RuntimeError;
 
 /// transformers' default where a config names no base.
 const DEFAULT_THETA: f64 = 10_000.0;
+/// The default of transformers' `Qwen3Config`.
+const DEFAULT_HEAD_DIM: usize = 128;
 
 #[derive(Debug, Deserialize)]
 struct ConfigJson {
@@ -32,7 +34,9 @@ struct ConfigJson {
     tie_word_embeddings: bool,
     #[serde(default)]
     use_sliding_window: bool,
+    max_window_layers: Option<usize>,
     layer_types: Option<Vec<String>>,
+    original_max_position_embeddings: Option<f64>,
     rope_theta: Option<f64>,
     rope_scaling: Option<RopeJson>,
     rope_parameters: Option<RopeJson>,
@@ -43,8 +47,12 @@ struct ConfigJson {
 #[derive(Debug, Deserialize)]
 struct RopeJson {
     rope_theta: Option<f64>,
-    #[serde(alias = "type")]
     rope_type: Option<String>,
+    /// The older name of `rope_type`; transformers writes both.
+    r#type: Option<String>,
+    partial_rotary_factor: Option<f64>,
+    /// Newer files may give each kind of layer its own values.
+    full_attention: Option<Box<RopeJson>>,
     factor: Option<f64>,
     original_max_position_embeddings: Option<f64>,
     attention_factor: Option<f64>,
@@ -84,8 +92,11 @@ pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Architecture, RuntimeEr
     if let Some(act) = config.hidden_act.as_deref().filter(|act| *act != "silu") {
         return unsupported(format!("hidden_act is {act:?}; only silu is known"));
     }
-    let slides = config.layer_types.as_ref().is_some_and(|types| types.iter().any(|t| t != "full_attention"));
-    if config.use_sliding_window || slides {
+    let slides = match &config.layer_types {
+        Some(types) => types.iter().any(|kind| kind != "full_attention"),
+        None => config.use_sliding_window && config.max_window_layers.unwrap_or(0) < config.num_hidden_layers,
+    };
+    if slides {
         return unsupported("sliding-window attention".to_owned());
     }
     if config.quantization_config.is_some() {
@@ -102,13 +113,7 @@ pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Architecture, RuntimeEr
         layers: config.num_hidden_layers,
         heads: config.num_attention_heads,
         kv_heads: config.num_key_value_heads.unwrap_or(config.num_attention_heads),
-        head_dim: match config.head_dim {
-            Some(head_dim) => head_dim,
-            None if config.num_attention_heads > 0 && config.hidden_size.is_multiple_of(config.num_attention_heads) => {
-                config.hidden_size / config.num_attention_heads
-            }
-            None => return Err(RuntimeError::invalid(path, "hidden_size cannot be divided among the heads")),
-        },
+        head_dim: config.head_dim.unwrap_or(DEFAULT_HEAD_DIM),
         intermediate_size: config.intermediate_size,
         vocab_size: config.vocab_size,
         rms_norm_eps: config.rms_norm_eps,
@@ -122,15 +127,21 @@ pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Architecture, RuntimeEr
 
 fn rope(config: &ConfigJson, path: &Path) -> Result<Rope, RuntimeError> {
     let json = config.rope_parameters.as_ref().or(config.rope_scaling.as_ref());
+    let json = json.map(|json| json.full_attention.as_deref().unwrap_or(json));
     let theta = json.and_then(|json| json.rope_theta).or(config.rope_theta).unwrap_or(DEFAULT_THETA);
     let Some(json) = json else { return Ok(Rope { theta, scaling: RopeScaling::None }) };
     let factor = || json.factor.ok_or_else(|| RuntimeError::invalid(path, "rope scaling has no factor"));
-    let scaling = match json.rope_type.as_deref() {
+    if json.partial_rotary_factor.is_some_and(|factor| factor != 1.0) {
+        return Err(RuntimeError::unsupported(path, "rotary embedding of a part of each head (partial_rotary_factor)"));
+    }
+    let scaling = match json.rope_type.as_deref().or(json.r#type.as_deref()) {
         None | Some("default") => RopeScaling::None,
         Some("linear") => RopeScaling::Linear { factor: factor()? },
         Some("yarn") => {
-            let original_context =
-                json.original_max_position_embeddings.unwrap_or(config.max_position_embeddings as f64);
+            let original_context = json
+                .original_max_position_embeddings
+                .or(config.original_max_position_embeddings)
+                .unwrap_or(config.max_position_embeddings as f64);
             let factor = match json.factor {
                 Some(factor) => factor,
                 None => config.max_position_embeddings as f64 / original_context,
@@ -139,8 +150,9 @@ fn rope(config: &ConfigJson, path: &Path) -> Result<Rope, RuntimeError> {
                 factor,
                 original_context,
                 attention_factor: json.attention_factor.unwrap_or_else(|| attention_factor(json, factor)),
-                beta_fast: json.beta_fast.unwrap_or(32.0),
-                beta_slow: json.beta_slow.unwrap_or(1.0),
+                // As in Python, 0 counts as unsaid.
+                beta_fast: json.beta_fast.filter(|beta| *beta != 0.0).unwrap_or(32.0),
+                beta_slow: json.beta_slow.filter(|beta| *beta != 0.0).unwrap_or(1.0),
                 ramp: if json.truncate.unwrap_or(true) { RampBounds::Whole } else { RampBounds::Fractional },
             }
         }
@@ -184,6 +196,11 @@ mod tests {
             config.insert("rope_parameters".into(), serde_json::json!({"rope_theta": 5e6, "rope_type": "default"}));
         });
         assert_eq!(newer.unwrap().rope, Rope { theta: 5e6, scaling: RopeScaling::None });
+        let nested = parsed(|config| {
+            let values = serde_json::json!({"full_attention": {"rope_theta": 3e6, "rope_type": "default"}});
+            config.insert("rope_parameters".into(), values);
+        });
+        assert_eq!(nested.unwrap().rope.theta, 3e6);
     }
 
     #[test]
@@ -191,7 +208,9 @@ mod tests {
         let yarn = parsed(|config| {
             config.insert(
                 "rope_scaling".into(),
-                serde_json::json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}),
+                serde_json::json!({
+                    "type": "yarn", "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768,
+                }),
             );
         })
         .unwrap();
@@ -212,6 +231,14 @@ mod tests {
             ("num_hidden_layers", serde_json::json!(100_000), "layers"),
             ("hidden_act", serde_json::json!("gelu"), "gelu"),
             ("use_sliding_window", serde_json::json!(true), "sliding"),
+            ("layer_types", serde_json::json!(["sliding_attention", "full_attention"]), "sliding"),
+            ("rope_scaling", serde_json::json!({"rope_type": "yarn", "factor": 0.5}), "factor"),
+            (
+                "rope_scaling",
+                serde_json::json!({"type": "yarn", "factor": 2, "original_max_position_embeddings": -1}),
+                "YaRN",
+            ),
+            ("rope_parameters", serde_json::json!({"partial_rotary_factor": 0.5}), "part of each head"),
             ("rope_scaling", serde_json::json!({"rope_type": "longrope"}), "longrope"),
             ("hidden_size", serde_json::json!(-1), "invalid"),
         ] {

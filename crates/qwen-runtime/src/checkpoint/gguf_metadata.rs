@@ -33,7 +33,13 @@ pub(crate) fn architecture(file: &GgufFile) -> Result<Architecture, RuntimeError
     if file.integer("qwen3.attention.value_length").is_some_and(|value| value != head_dim as u64) {
         return Err(RuntimeError::unsupported(path, "keys and values of different size"));
     }
-    let max_context = number("context_length")?;
+    let context_length = number("context_length")?;
+    let scaling = scaling(file, context_length)?;
+    let max_context = match scaling {
+        // The cast saturates, and `validated` refuses what is too large.
+        RopeScaling::Yarn { factor, original_context, .. } => context_length.max((factor * original_context) as usize),
+        RopeScaling::None | RopeScaling::Linear { .. } => context_length,
+    };
     let layer_zero = |tensor| file.has_tensor(&TensorName::Layer(0, tensor).in_gguf());
     Architecture {
         hidden_size,
@@ -45,17 +51,14 @@ pub(crate) fn architecture(file: &GgufFile) -> Result<Architecture, RuntimeError
         vocab_size: embedding.shape.first().copied().unwrap_or(0),
         rms_norm_eps: file.float("qwen3.attention.layer_norm_rms_epsilon").unwrap_or(1e-6),
         max_context,
-        rope: Rope {
-            theta: file.float("qwen3.rope.freq_base").unwrap_or(10_000.0),
-            scaling: scaling(file, max_context)?,
-        },
+        rope: Rope { theta: file.float("qwen3.rope.freq_base").unwrap_or(10_000.0), scaling },
         head: if file.has_tensor(&TensorName::Head.in_gguf()) { HeadWeights::Untied } else { HeadWeights::Tied },
         attention_bias: if layer_zero(LayerTensor::QueryBias) { AttentionBias::Present } else { AttentionBias::Absent },
     }
     .validated(path)
 }
 
-fn scaling(file: &GgufFile, max_context: usize) -> Result<RopeScaling, RuntimeError> {
+fn scaling(file: &GgufFile, context_length: usize) -> Result<RopeScaling, RuntimeError> {
     let factor = file.float("qwen3.rope.scaling.factor");
     let missing = || RuntimeError::invalid(file.path(), "qwen3.rope.scaling.factor is missing");
     Ok(match file.string("qwen3.rope.scaling.type") {
@@ -68,7 +71,7 @@ fn scaling(file: &GgufFile, max_context: usize) -> Result<RopeScaling, RuntimeEr
             let own = 0.1 * factor.max(1.0).ln() + 1.0;
             RopeScaling::Yarn {
                 factor,
-                original_context: float("original_context_length").unwrap_or(max_context as f64),
+                original_context: float("original_context_length").unwrap_or(context_length as f64),
                 attention_factor: float("attn_factor").unwrap_or(1.0) * own,
                 beta_fast: float("yarn_beta_fast").unwrap_or(32.0),
                 beta_slow: float("yarn_beta_slow").unwrap_or(1.0),

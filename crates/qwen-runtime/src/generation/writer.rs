@@ -22,13 +22,22 @@ pub(crate) struct ControlTokens {
     think_open: Option<TokenId>,
     think_close: Option<TokenId>,
     forced_close: Vec<TokenId>,
+    /// What must not come before an answer has begun: its end, and tokens that no reader sees.
+    unseen: Vec<TokenId>,
+    /// What must not be the only token of an answer: the same, white space and parts of characters.
+    unseen_or_blank: Vec<TokenId>,
 }
 
 impl ControlTokens {
     pub(crate) fn new(tokenizer: &Tokenizer, eos: Vec<TokenId>) -> Result<Self, crate::RuntimeError> {
         let think_close = tokenizer.added_token(THINK_CLOSE);
         let forced_close = if think_close.is_some() { tokenizer.encode(FORCED_CLOSE)? } else { Vec::new() };
-        Ok(Self { eos, think_open: tokenizer.added_token(THINK_OPEN), think_close, forced_close })
+        let think_open = tokenizer.added_token(THINK_OPEN);
+        let mut unseen: Vec<TokenId> = eos.iter().copied().chain(tokenizer.special_ids()).collect();
+        unseen.extend(think_close);
+        let mut unseen_or_blank: Vec<TokenId> = unseen.iter().copied().chain(tokenizer.blank_ids()).collect();
+        unseen_or_blank.extend(think_open);
+        Ok(Self { eos, think_open, think_close, forced_close, unseen, unseen_or_blank })
     }
 
     /// Tokens that a forced close of the reasoning adds.
@@ -73,7 +82,7 @@ pub(crate) struct Writer {
     text: TextStream,
     stop: StopMatcher,
     usage: Usage,
-    /// Whether the answer has a character that can be seen.
+    /// Whether the answer has a character that can be seen; a stop string may still hold it back.
     answered: bool,
     waited: usize,
 }
@@ -106,14 +115,17 @@ impl Writer {
         if self.phase == Phase::Reasoning && self.budget() == Some(0) { self.close_reasoning() } else { Vec::new() }
     }
 
-    /// Tokens that must not be sampled next: while there is no answer, its end, unless the budget
-    /// is off; and with a budget of 0, the opening of reasoning.
+    /// Tokens that must not be sampled next. Unless the budget is off, an answer of at least one
+    /// visible character is owed: its end and what nobody sees may not come before it, and its last
+    /// chance is not spent on white space. With a budget of 0, no reasoning is opened.
     pub(crate) fn banned(&self) -> &[TokenId] {
-        match (self.phase, self.budget()) {
-            (Phase::Start, Some(0)) => self.control.think_open.as_slice(),
-            (Phase::Answer, Some(_)) if !self.answered => &self.control.eos,
-            _ => &[],
+        let owed = self.limits.thinking_budget != ThinkingBudget::Off && !self.answered;
+        if !owed || self.phase == Phase::Reasoning {
+            return &[];
         }
+        let last_chance = self.usage.completion_tokens + 1 >= self.limits.max_new_tokens;
+        let no_reasoning = self.phase == Phase::Start && self.budget() == Some(0);
+        if last_chance || no_reasoning { &self.control.unseen_or_blank } else { &self.control.unseen }
     }
 
     /// Reads a sampled token; events go to `emit`.
@@ -128,10 +140,14 @@ impl Writer {
             self.usage.reasoning_tokens += 1;
             return self.push_reasoning(token, emit);
         }
-        self.phase = Phase::Answer;
         if self.control.eos.contains(&token) {
             return self.end(FinishReason::Stop, emit);
         }
+        if self.phase == Phase::Start && is_blank(self.tokenizer.bytes_of(token)) {
+            // Reasoning may still be opened; the blanks before an answer are dropped anyway.
+            return self.continue_or_end(token, emit);
+        }
+        self.phase = Phase::Answer;
         // Special tokens and stray think tags are no text.
         let visible = !self.tokenizer.is_special(token)
             && Some(token) != self.control.think_open
@@ -165,9 +181,11 @@ impl Writer {
                 Next::Feed(self.close_reasoning())
             };
         }
-        let text = self.text.push(self.tokenizer.bytes_of(token));
-        if !text.is_empty() {
-            emit(GenerationEvent::Reasoning(text));
+        if !self.tokenizer.is_special(token) {
+            let text = self.text.push(self.tokenizer.bytes_of(token));
+            if !text.is_empty() {
+                emit(GenerationEvent::Reasoning(text));
+            }
         }
         self.after_reasoning_token(token, emit)
     }
@@ -221,8 +239,7 @@ impl Writer {
             if self.write_answer(&rest, emit) {
                 reason = FinishReason::Stop;
             } else {
-                let held = self.stop.finish();
-                self.emit_answer(held, emit);
+                emit_answer(self.stop.finish(), emit);
             }
         }
         emit(GenerationEvent::Finished { reason, usage: self.usage });
@@ -236,33 +253,33 @@ impl Writer {
         }
     }
 
-    /// Writes a piece of the answer; true when a stop string has ended it.
+    /// Writes a piece of the answer; true when a stop string has ended it. The blank lines between
+    /// `</think>` and the answer belong to neither.
     fn write_answer(&mut self, text: &str, emit: &mut dyn FnMut(GenerationEvent)) -> bool {
+        let text = if self.answered { text } else { text.trim_start() };
+        self.answered |= !text.is_empty();
         let (text, stopped) = match self.stop.push(text) {
             StopMatch::Text(text) => (text, false),
             StopMatch::Stopped(text) => (text, true),
         };
-        self.emit_answer(text, emit);
+        emit_answer(text, emit);
         stopped
     }
+}
 
-    /// The blank lines between `</think>` and the answer belong to neither.
-    fn emit_answer(&mut self, text: String, emit: &mut dyn FnMut(GenerationEvent)) {
-        let text = if self.answered { text } else { text.trim_start().to_owned() };
-        if !text.is_empty() {
-            self.answered = true;
-            emit(GenerationEvent::Answer(text));
-        }
+fn emit_answer(text: String, emit: &mut dyn FnMut(GenerationEvent)) {
+    if !text.is_empty() {
+        emit(GenerationEvent::Answer(text));
     }
+}
+
+fn is_blank(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(u8::is_ascii_whitespace)
 }
 
 /// Whether the prompt ends in `<think>`, with nothing but white space after it.
 fn prompt_opens_reasoning(tokenizer: &Tokenizer, control: &ControlTokens, prompt: &[TokenId]) -> bool {
     let Some(open) = control.think_open else { return false };
-    let is_blank = |token: TokenId| {
-        let bytes = tokenizer.bytes_of(token);
-        !bytes.is_empty() && bytes.iter().all(u8::is_ascii_whitespace)
-    };
-    let mut end = prompt.iter().rev().skip_while(|&&token| is_blank(token));
+    let mut end = prompt.iter().rev().skip_while(|&&token| is_blank(tokenizer.bytes_of(token)));
     end.next() == Some(&open)
 }

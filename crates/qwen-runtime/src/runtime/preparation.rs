@@ -1,5 +1,6 @@
 //! The prompt thread: renders and tokenizes, away from the engine and from async threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender};
 
 use super::job::{Draft, Job};
@@ -18,7 +19,10 @@ pub(super) fn run(language: &Language, context: usize, drafts: &Receiver<Draft>,
             continue;
         }
         let events = draft.events.clone();
-        let accepted = prepare(language, context, draft).map(|job| {
+        // A fault in a template or tokenizer costs this request and no other.
+        let prepared = catch_unwind(AssertUnwindSafe(|| prepare(language, context, draft)))
+            .unwrap_or_else(|_| Err(RuntimeError::Compute("preparing the prompt failed".to_owned())));
+        let accepted = prepared.map(|job| {
             // A reader that is gone is noticed by the engine.
             let _ = events.send(Ok(GenerationEvent::Accepted { prompt_tokens: job.prompt_tokens() }));
             jobs.send(job).map_err(|_| RuntimeError::Stopped)
@@ -46,7 +50,8 @@ fn prepare(language: &Language, context: usize, draft: Draft) -> Result<Job, Run
         return Err(RuntimeError::parameter("prompt", format!("{token} is no token of this model")));
     }
     let close_len = language.control.close_len();
-    let max_new_tokens = max_new_tokens(options.max_new_tokens, requested_length, prompt.len() + close_len, context)?;
+    let length = NewTokens { wanted: options.max_new_tokens, requested: requested_length };
+    let max_new_tokens = length.fit(prompt.len(), close_len, context)?;
     let room = context.saturating_sub(max_new_tokens + close_len);
     if prompt.len() > room {
         return Err(RuntimeError::PromptTooLong { prompt_tokens: prompt.len(), limit: room });
@@ -68,20 +73,30 @@ fn prepare(language: &Language, context: usize, draft: Draft) -> Result<Job, Run
     })
 }
 
-/// A length that a request names must fit; one that it leaves open shrinks to what is left.
-fn max_new_tokens(wanted: Option<usize>, requested: bool, taken: usize, context: usize) -> Result<usize, RuntimeError> {
-    let wanted = wanted.unwrap_or(DEFAULT_MAX_NEW_TOKENS);
-    if wanted == 0 {
-        return Err(RuntimeError::parameter("max_new_tokens", "it must be at least 1"));
+/// How many tokens are to be sampled, as far as it was said.
+struct NewTokens {
+    wanted: Option<usize>,
+    /// Whether the request said it, and not the configuration.
+    requested: bool,
+}
+
+impl NewTokens {
+    /// A length that a request names must fit the context; one that it leaves open shrinks to what
+    /// the prompt leaves.
+    fn fit(self, prompt: usize, close_len: usize, context: usize) -> Result<usize, RuntimeError> {
+        let wanted = self.wanted.unwrap_or(DEFAULT_MAX_NEW_TOKENS);
+        if wanted == 0 {
+            return Err(RuntimeError::parameter("max_new_tokens", "it must be at least 1"));
+        }
+        if !self.requested {
+            return Ok(wanted.min(context.saturating_sub(prompt + close_len)).max(1));
+        }
+        if wanted + close_len >= context {
+            let reason = format!("{wanted} tokens leave no room for a prompt in a context of {context}");
+            return Err(RuntimeError::parameter("max_new_tokens", reason));
+        }
+        Ok(wanted)
     }
-    if requested {
-        return if wanted < context {
-            Ok(wanted)
-        } else {
-            Err(RuntimeError::parameter("max_new_tokens", format!("{wanted} does not fit a context of {context}")))
-        };
-    }
-    Ok(wanted.min(context.saturating_sub(taken)).max(1))
 }
 
 impl Job {

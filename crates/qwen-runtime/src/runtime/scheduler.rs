@@ -101,15 +101,23 @@ impl Scheduler {
                 chunks.push(running.pending.iter().take(len).copied().collect());
             }
         }
-        match self.compute(&members, &chunks) {
-            Ok(rows) => self.read(&members, &chunks, rows),
-            // The engine is as it was, but these requests cannot go on.
-            Err(error) => {
-                tracing::error!(%error, sequences = members.len(), "an engine step failed");
-                let reason = error.to_string();
-                for &index in members.iter().rev() {
-                    let _ = self.running[index].events.send(Err(RuntimeError::Compute(reason.clone())));
-                    self.retire(index);
+        self.advance(&members, &chunks);
+    }
+
+    /// Computes the chunks of the members and reads their logits. A failed step has changed nothing,
+    /// so its members are tried one by one, and only those that fail alone are given up.
+    fn advance(&mut self, members: &[usize], chunks: &[Vec<TokenId>]) {
+        match (self.compute(members, chunks), members) {
+            (Ok(rows), _) => self.read(members, chunks, rows),
+            (Err(error), [index]) => {
+                tracing::error!(%error, "an engine step failed");
+                let _ = self.running[*index].events.send(Err(RuntimeError::Compute(error.to_string())));
+                self.retire(*index);
+            }
+            // From the last on, since those that end leave the list.
+            (Err(_), _) => {
+                for (member, chunk) in members.chunks(1).zip(chunks.chunks(1)).rev() {
+                    self.advance(member, chunk);
                 }
             }
         }

@@ -21,6 +21,18 @@ fn descending(a: &Candidate, b: &Candidate) -> Ordering {
     b.value.total_cmp(&a.value).then(a.token.cmp(&b.token))
 }
 
+/// Divides logits by the temperature. The largest becomes 0 first, so that no temperature, however
+/// small, makes a number that cannot be added up.
+pub(super) fn cool(candidates: &mut Vec<Candidate>, temperature: f32) {
+    let max = largest(candidates);
+    if max == f32::INFINITY {
+        candidates.retain(|candidate| candidate.value == max);
+    }
+    for candidate in candidates {
+        candidate.value = if candidate.value == max { 0.0 } else { (candidate.value - max) / temperature };
+    }
+}
+
 /// Keeps what is at least the k-th largest; ties stay. `k = 0` keeps all.
 pub(super) fn top_k(candidates: &mut Vec<Candidate>, k: usize) {
     if k == 0 || k >= candidates.len() {

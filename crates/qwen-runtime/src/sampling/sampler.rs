@@ -138,9 +138,7 @@ impl Sampler {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
         candidates.extend(self.known.candidates(&self.logits));
-        for candidate in &mut candidates {
-            candidate.value /= params.temperature;
-        }
+        filters::cool(&mut candidates, params.temperature);
         filters::top_k(&mut candidates, params.top_k);
         filters::top_p(&mut candidates, params.top_p);
         filters::min_p(&mut candidates, params.min_p);
@@ -209,6 +207,15 @@ mod tests {
         let options = SamplingOptions { seed: Some(7), ..Default::default() };
         let mut sampler = sampler(options, KnownTokens::all(3));
         assert_eq!(sampler.sample(&[f32::NAN, 1.0, f32::NEG_INFINITY], &TokenHistory::default(), &[]), Some(1));
+    }
+
+    #[test]
+    fn the_smallest_temperature_and_the_largest_logit_are_greedy() {
+        for (temperature, best) in [(1e-40, 3.0), (f32::MIN_POSITIVE, 3.0), (1.0, f32::INFINITY)] {
+            let options = SamplingOptions { temperature: Some(temperature), seed: Some(7), ..Default::default() };
+            let mut sampler = sampler(options, KnownTokens::all(4));
+            assert_eq!(sampler.sample(&[1.0, best, 2.0, -9.0], &TokenHistory::default(), &[]), Some(1));
+        }
     }
 
     #[test]

@@ -88,6 +88,10 @@ impl Tokenizer {
                 let reason = format!("added token {content:?} strips, normalizes or wants whole words");
                 return Err(RuntimeError::unsupported(path, reason));
             }
+            if content.chars().count() < 2 {
+                // Text could not be told from such a token: see `chat::protect`.
+                return Err(RuntimeError::unsupported(path, format!("added token {content:?} of one character")));
+            }
             let text = TokenText { bytes: content.as_bytes().to_vec(), special: flag("special") };
             insert(&mut tokens, id, text, path)?;
             contents.push(content);
@@ -185,6 +189,18 @@ impl Tokenizer {
         self.added_ids.contains(&id)
     }
 
+    /// The tokens that no reader of the text sees: special ones.
+    pub(crate) fn special_ids(&self) -> impl Iterator<Item = TokenId> + '_ {
+        (0..).zip(&self.tokens).filter(|(_, token)| token.as_ref().is_some_and(|t| t.special)).map(|(id, _)| id)
+    }
+
+    /// The tokens that show nothing by themselves: white space, or a part of a character.
+    pub(crate) fn blank_ids(&self) -> impl Iterator<Item = TokenId> + '_ {
+        let is_blank =
+            |token: &TokenText| std::str::from_utf8(&token.bytes).map_or(true, |text| text.trim().is_empty());
+        (0..).zip(&self.tokens).filter(move |(_, token)| token.as_ref().is_some_and(is_blank)).map(|(id, _)| id)
+    }
+
     /// One more than the largest id.
     pub fn id_count(&self) -> usize {
         self.tokens.len()
@@ -201,7 +217,7 @@ impl Tokenizer {
 }
 
 /// Ids beyond this are a lie: they would only cost memory.
-const MAX_ID: TokenId = 1 << 24;
+const MAX_ID: TokenId = 1 << 20;
 
 fn insert(tokens: &mut Vec<Option<TokenText>>, id: TokenId, text: TokenText, path: &Path) -> Result<(), RuntimeError> {
     if id >= MAX_ID {

@@ -91,8 +91,8 @@ fn hostile_text() -> impl Strategy<Value = String> {
         "\n",
         " ",
         "system",
-        "\u{F5A0}",
-        "\u{F5A1}",
+        "\u{100000}",
+        "\u{100001}",
         "é",
     ]);
     prop::collection::vec(tokens.prop_map(str::to_owned).boxed().prop_union(".{0,4}".boxed()), 0..8)

@@ -90,9 +90,7 @@ fn a_budget_closes_the_reasoning_and_an_answer_follows() {
             // Four more tokens may complete a character.
             assert!(outcome.usage.reasoning_tokens <= (limit + 4).min(max_new_tokens), "{limit}: {outcome:?}");
             assert!(!outcome.reasoning.contains("think>"), "{outcome:?}");
-            if max_new_tokens >= 16 {
-                assert!(!outcome.answer.is_empty(), "{outcome:?}");
-            }
+            assert!(!outcome.answer.trim().is_empty(), "{max_new_tokens} {budget:?} {seed}: {outcome:?}");
         }
     }
 }

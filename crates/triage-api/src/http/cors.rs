@@ -1,6 +1,7 @@
 //! [`Origins`]: which web pages may read the answers.
 
 use actix_cors::Cors;
+use actix_web::http::header::RETRY_AFTER;
 
 use super::trace::REQUEST_ID;
 
@@ -24,6 +25,6 @@ impl Origins {
                 origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
             }),
         };
-        cors.allow_any_method().allow_any_header().expose_headers([REQUEST_ID]).max_age(MAX_AGE_SECONDS)
+        cors.allow_any_method().allow_any_header().expose_headers([REQUEST_ID, RETRY_AFTER]).max_age(MAX_AGE_SECONDS)
     }
 }

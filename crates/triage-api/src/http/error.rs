@@ -16,6 +16,8 @@ use super::fields::FieldError;
 use crate::error::{StoreError, TriageError};
 use crate::trace_id::TraceId;
 
+/// The kind of an answer that waits for a model.
+const NOT_READY: &str = "not_ready";
 /// When to come back to a store that is locked or full.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
@@ -123,7 +125,10 @@ impl ApiError {
     pub(super) fn log(&self) {
         let (kind, status) = (self.kind, self.status.as_u16());
         match &self.cause {
-            Some(cause) if self.status.is_server_error() => tracing::error!(kind, status, cause, "request failed"),
+            // Whoever loads the model has logged why it is not there.
+            Some(cause) if self.status.is_server_error() && kind != NOT_READY => {
+                tracing::error!(kind, status, cause, "request failed");
+            }
             _ => tracing::debug!(kind, status, "request refused"),
         }
     }
@@ -203,7 +208,7 @@ fn from_llm(error: &LlmError) -> ApiError {
             ApiError::new(StatusCode::BAD_REQUEST, "unknown_mode", message).with("modes", json!(known))
         }
         LlmError::NotReady { stage, retry_after, .. } => {
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "The model is not ready, please try again")
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, NOT_READY, "The model is not ready, please try again")
                 .with("stage", stage.as_str())
                 .retry(*retry_after)
         }

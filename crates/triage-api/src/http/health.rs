@@ -90,7 +90,10 @@ fn readiness(mode: &str, model: &str, status: &BackendStatus) -> HttpResponse {
         BackendStatus::Failed { error, retry_in } => ("failed", Some(error), None, seconds(*retry_in)),
     };
     body["status"] = json!(word);
-    body["message"] = json!("Model is still loading, please wait");
+    body["message"] = json!(match status {
+        BackendStatus::Failed { .. } => "Model could not be loaded, it will be tried again",
+        _ => "Model is still loading, please wait",
+    });
     body["stage"] = json!(status.stage());
     body["error"] = json!(error);
     body["percent"] = json!(percent);

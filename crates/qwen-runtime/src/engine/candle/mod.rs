@@ -164,7 +164,8 @@ impl Engine for CandleEngine {
         Capacity {
             max_sequences: self.config.max_sequences,
             sequences: self.cache.sequences.len(),
-            max_sequence_len: self.architecture.max_context.min(self.config.max_tokens),
+            // A context beyond what the model was trained for is the caller's decision.
+            max_sequence_len: self.config.max_tokens,
             max_tokens: self.config.max_tokens,
             tokens: self.cache.tokens(),
         }
