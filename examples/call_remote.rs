@@ -20,8 +20,13 @@ async fn main() -> anyhow::Result<()> {
     let model = arguments.next().context("usage: call_remote BASE_URL MODEL [QUESTION]")?;
     let question = arguments.next().unwrap_or_else(|| "What is an A1c?".to_owned());
 
-    let backend =
-        OpenAiBackend::new(OpenAiConfig { base_url, api_key: None, model, read_timeout: Duration::from_secs(120) })?;
+    let backend = OpenAiBackend::new(OpenAiConfig {
+        base_url,
+        api_key: None,
+        model,
+        defaults: ChatOptions::default(),
+        read_timeout: Duration::from_secs(120),
+    })?;
     let client = LlmClient::new(vec![Entry::new("openai", Backend::OpenAi(backend))], "openai")?;
     let request = ChatRequest {
         messages: vec![Message::new(Role::User, question)],

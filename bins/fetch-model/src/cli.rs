@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TOKEN", env = "HF_TOKEN", hide = true, hide_env_values = true)]
     pub(crate) hf_token: Option<String>,
 
-    /// A mirror of the Hub [default: https://huggingface.co].
+    /// A mirror of the Hub [default: the Hub itself].
     #[arg(long, value_name = "URL", env = "HF_ENDPOINT")]
     pub(crate) endpoint: Option<String>,
 

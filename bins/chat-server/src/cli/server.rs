@@ -26,7 +26,7 @@ pub struct ServerArgs {
     /// Requests that may wait for the model; more are answered 429
     #[arg(long, env = "MAX_WAITING", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_waiting: u32,
-    /// Seconds for a whole answer, waiting included; then 504
+    /// Seconds for the inference of an answer, waiting for the model included; then 504
     #[arg(long, env = "REQUEST_TIMEOUT_SECS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub request_timeout_secs: u64,
     /// Seconds that running requests may go on after SIGTERM

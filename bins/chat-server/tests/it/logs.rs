@@ -115,17 +115,19 @@ async fn a_text_log_has_no_patient() {
     assert_silent_about_patients(&written);
 }
 
+const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
 #[tokio::test]
 async fn every_line_of_a_request_has_its_trace_id() {
     let process = Process::start(&[("LOG_LEVEL", "debug"), ("DB_API_BASE_URL", "http://127.0.0.1:1")]);
     let client = Client::builder().no_proxy().build().unwrap();
     let body = json!({ "patient_mrn": "P000123", "query": "Hello?" });
-    let request = client.post(process.url("/triage")).json(&body).header("x-request-id", "trace-7");
+    let request = client.post(process.url("/triage")).json(&body).header("x-request-id", TRACE_ID);
     assert_eq!(request.send().await.unwrap().status(), 502);
     process.signal("TERM");
     let (_, written) = process.ended();
     let lines: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of_request: Vec<&Value> = lines.iter().filter(|line| line["span"]["trace_id"] == "trace-7").collect();
+    let of_request: Vec<&Value> = lines.iter().filter(|line| line["span"]["trace_id"] == TRACE_ID).collect();
     let messages: Vec<&str> = of_request.iter().filter_map(|line| line["message"].as_str()).collect();
     assert!(messages.contains(&"request failed"), "{written}");
     assert_eq!(messages.iter().filter(|message| **message == "request answered").count(), 1);

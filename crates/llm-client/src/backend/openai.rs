@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::sse::SseLines;
 use super::think_tags::ThinkTags;
-use crate::chat::{ChatEvent, ChatRequest, FinishReason, ModelIdentity, Usage};
+use crate::chat::{ChatEvent, ChatOptions, ChatRequest, FinishReason, ModelIdentity, Usage};
 use crate::client::EventStream;
 use crate::error::LlmError;
 
@@ -34,6 +34,8 @@ pub struct OpenAiConfig {
     pub api_key: Option<SecretString>,
     /// The model's name on that server.
     pub model: String,
+    /// Values for requests that name none; what is unset here too is left to the server.
+    pub defaults: ChatOptions,
     /// Longest silence of the server in the middle of an answer, and before it.
     pub read_timeout: Duration,
 }
@@ -70,7 +72,7 @@ impl OpenAiBackend {
 
     pub(crate) async fn stream(&self, request: ChatRequest) -> Result<EventStream, LlmError> {
         let url = format!("{}/chat/completions", self.config.base_url.trim_end_matches('/'));
-        let mut call = self.http.post(url).json(&body(&self.config.model, request));
+        let mut call = self.http.post(url).json(&body(&self.config, request));
         if let Some(key) = &self.config.api_key {
             call = call.bearer_auth(key.expose_secret());
         }
@@ -88,26 +90,26 @@ impl OpenAiBackend {
     }
 }
 
-fn body(model: &str, request: ChatRequest) -> Value {
+fn body(config: &OpenAiConfig, request: ChatRequest) -> Value {
     let messages: Vec<Value> = request
         .messages
         .iter()
         .map(|message| json!({"role": message.role.as_str(), "content": message.content}))
         .collect();
     let mut body = Map::new();
-    body.insert("model".to_owned(), json!(model));
+    body.insert("model".to_owned(), json!(config.model));
     body.insert("messages".to_owned(), json!(messages));
     body.insert("stream".to_owned(), json!(true));
     body.insert("stream_options".to_owned(), json!({"include_usage": true}));
-    let options = request.options;
+    let (options, defaults) = (request.options, &config.defaults);
     // Unset values are left to the server. `top_k` is no field of OpenAI's own, but of every other
     // server's; a thinking budget has a different name on each, so it is not passed on.
     let values = [
-        ("max_tokens", options.max_new_tokens.map(Value::from)),
-        ("temperature", options.temperature.map(Value::from)),
-        ("top_p", options.top_p.map(Value::from)),
-        ("top_k", options.top_k.map(Value::from)),
-        ("seed", options.seed.map(Value::from)),
+        ("max_tokens", options.max_new_tokens.or(defaults.max_new_tokens).map(Value::from)),
+        ("temperature", options.temperature.or(defaults.temperature).map(Value::from)),
+        ("top_p", options.top_p.or(defaults.top_p).map(Value::from)),
+        ("top_k", options.top_k.or(defaults.top_k).map(Value::from)),
+        ("seed", options.seed.or(defaults.seed).map(Value::from)),
     ];
     body.extend(values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Value::Object(body)
@@ -184,6 +186,7 @@ fn events(response: reqwest::Response, reader: ChunkReader) -> EventStream {
         reader: ChunkReader,
         ready: std::collections::VecDeque<ChatEvent>,
         ended: bool,
+        failed: Option<LlmError>,
     }
     let state = State {
         bytes: Box::pin(response.bytes_stream()),
@@ -191,6 +194,7 @@ fn events(response: reqwest::Response, reader: ChunkReader) -> EventStream {
         reader,
         ready: std::collections::VecDeque::new(),
         ended: false,
+        failed: None,
     };
     let events = stream::unfold(state, |mut state| async move {
         loop {
@@ -198,7 +202,7 @@ fn events(response: reqwest::Response, reader: ChunkReader) -> EventStream {
                 return Some((Ok(event), state));
             }
             if state.ended {
-                return None;
+                return state.failed.take().map(|error| (Err(error), state));
             }
             let mut step = || -> Result<(), LlmError> {
                 while let Some(data) = state.lines.next_data() {
@@ -214,8 +218,9 @@ fn events(response: reqwest::Response, reader: ChunkReader) -> EventStream {
                 Ok(())
             };
             if let Err(error) = step() {
+                // What came before the fault is passed on first.
                 state.ended = true;
-                return Some((Err(error), state));
+                state.failed = Some(error);
             }
             if state.ended || !state.ready.is_empty() {
                 continue;
@@ -244,8 +249,14 @@ struct ChunkReader {
     tags: ThinkTags,
     /// Whether the text starts inside the reasoning unless the server proves otherwise.
     thinking: bool,
+    /// Whether there is an answer; one that the server ended must not be empty.
+    answered: bool,
     reason: Option<FinishReason>,
     usage: Usage,
+}
+
+fn is_answer(event: &ChatEvent) -> bool {
+    matches!(event, ChatEvent::Answer(text) if !text.trim().is_empty())
 }
 
 impl ChunkReader {
@@ -290,12 +301,17 @@ impl ChunkReader {
             }
             events.extend(self.tags.push(content));
         }
+        self.answered |= events.iter().any(is_answer);
         Ok(events)
     }
 
     fn finish(&mut self) -> Result<Vec<ChatEvent>, LlmError> {
         let Some(reason) = self.reason.take() else { return Err(broken("its answer was cut off")) };
         let mut events = self.tags.finish();
+        self.answered |= events.iter().any(is_answer);
+        if reason == FinishReason::Stop && !self.answered {
+            return Err(broken("its answer is empty"));
+        }
         events.push(ChatEvent::Finished { reason, usage: self.usage });
         Ok(events)
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use llm_client::{
-    Backend, ChatEvent, ChatRequest, Entry, FinishReason, LlmClient, LlmError, OpenAiBackend, OpenAiConfig, Usage,
+    Backend, ChatEvent, ChatOptions, ChatRequest, Entry, FinishReason, LlmClient, LlmError, OpenAiBackend,
+    OpenAiConfig, Usage,
 };
 
 use crate::registry::request;
@@ -73,6 +74,7 @@ fn client(base_url: &str) -> LlmClient {
         base_url: base_url.to_owned(),
         api_key: Some("secret-key".to_owned().into()),
         model: "qwen3".to_owned(),
+        defaults: ChatOptions::default(),
         read_timeout: Duration::from_millis(500),
     };
     assert!(!format!("{config:?}").contains("secret-key"));
@@ -147,6 +149,7 @@ async fn a_thinking_model_without_tags_starts_inside_its_reasoning() {
         base_url: server.base_url.clone(),
         api_key: None,
         model: "Qwen3-4B-Thinking-2507".to_owned(),
+        defaults: ChatOptions::default(),
         read_timeout: Duration::from_secs(5),
     };
     let entry = Entry::new("openai", Backend::OpenAi(OpenAiBackend::new(config).unwrap()));
@@ -174,6 +177,7 @@ async fn every_failure_has_a_name_and_no_words_of_the_patient() {
         (sse(&["data: {\"choi"]), "no JSON", None),
         (sse(&[r#"data: {"choices":[{"delta":{"content":"half"}}]}"#]), "cut off", None),
         (sse(&["data: [DONE]"]), "cut off", None),
+        (sse(&[r#"data: {"choices":[{"delta":{},"finish_reason":"stop"}]}"#]), "empty", None),
         (sse(&[r#"data: {"error":{"message":"a secret question"}}"#]), "in the middle", None),
         (vec!["HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{".to_owned()], "no JSON", None),
         (vec!["nonsense\r\n\r\n".to_owned()], "broke", None),
@@ -205,6 +209,7 @@ async fn a_server_that_is_down_or_silent_is_named() {
         base_url: "ftp://x".to_owned(),
         api_key: None,
         model: String::new(),
+        defaults: ChatOptions::default(),
         read_timeout: Duration::from_secs(1),
     })
     .unwrap_err();

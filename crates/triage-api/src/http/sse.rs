@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use serde_json::json;
@@ -22,10 +23,34 @@ use crate::trace_id::TraceId;
 /// What is sent when nothing else is: a comment, which clients skip.
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
+/// Where the events come from.
+pub(super) enum Source {
+    /// The question is not taken up yet.
+    Asking(BoxFuture<'static, Result<Ongoing, TriageError>>),
+    /// The answer is being made.
+    Ongoing(Ongoing),
+    /// The last event is sent.
+    Ended,
+}
+
+impl Source {
+    async fn next(&mut self) -> Option<Result<TriageEvent, TriageError>> {
+        loop {
+            match self {
+                Self::Asking(asking) => match asking.await {
+                    Ok(ongoing) => *self = Self::Ongoing(ongoing),
+                    Err(error) => return Some(Err(error)),
+                },
+                Self::Ongoing(ongoing) => return ongoing.next().await,
+                Self::Ended => return None,
+            }
+        }
+    }
+}
+
 /// The events of one answer. Dropping them stops the inference.
 pub(super) struct Frames {
-    /// `None` once the last event is sent.
-    ongoing: Option<Ongoing>,
+    source: Source,
     trace_id: TraceId,
     include_reasoning: Option<bool>,
     keep_alive: Duration,
@@ -35,12 +60,14 @@ pub(super) struct Frames {
 
 impl Frames {
     pub(super) fn new(
-        ongoing: Ongoing,
+        source: Source,
         trace_id: TraceId,
         include_reasoning: Option<bool>,
         keep_alive: Duration,
     ) -> Self {
-        Self { ongoing: Some(ongoing), trace_id, include_reasoning, keep_alive, due: Instant::now() + keep_alive }
+        // A question that is still being taken up has been silent that long already.
+        let silence = if matches!(source, Source::Asking(_)) { Duration::ZERO } else { keep_alive };
+        Self { source, trace_id, include_reasoning, keep_alive, due: Instant::now() + silence }
     }
 
     /// The answer to the request; its head leaves at once.
@@ -59,8 +86,7 @@ impl Frames {
 
     async fn next(&mut self) -> Option<Bytes> {
         let frame = loop {
-            let ongoing = self.ongoing.as_mut()?;
-            match timeout_at(self.due, ongoing.next()).await {
+            match timeout_at(self.due, self.source.next()).await {
                 Err(_) => break Bytes::from_static(KEEP_ALIVE),
                 Ok(None) => return None,
                 Ok(Some(Ok(TriageEvent::Reasoning(_)))) if self.include_reasoning == Some(false) => {}
@@ -76,11 +102,11 @@ impl Frames {
             Ok(TriageEvent::Reasoning(delta)) => written("reasoning", &json!({ "delta": delta })),
             Ok(TriageEvent::Answer(delta)) => written("answer", &json!({ "delta": delta })),
             Ok(TriageEvent::Finished(answer)) => {
-                self.ongoing = None;
+                self.source = Source::Ended;
                 written("result", &TriageResponse::new(*answer, &self.trace_id, self.include_reasoning))
             }
             Err(error) => {
-                self.ongoing = None;
+                self.source = Source::Ended;
                 let error = ApiError::from(error);
                 error.log();
                 let mut body = error.body(&self.trace_id);

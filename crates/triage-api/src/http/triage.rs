@@ -2,11 +2,13 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::FutureExt;
+use tokio::time::timeout;
 
 use super::body::JsonBody;
 use super::dto::{TriageRequest, TriageResponse};
 use super::error::ApiError;
-use super::sse::Frames;
+use super::sse::{Frames, Source};
 use super::{HttpOptions, only};
 use crate::error::TriageError;
 use crate::service::TriageService;
@@ -60,11 +62,18 @@ pub(super) async fn triage(
         TriageError::PatientNotFound => ApiError::from(error).with("patient_mrn", mrn.as_str()),
         _ => ApiError::from(error),
     };
-    let ongoing = service.ask(asked.question(trace_id.clone())).await.map_err(failed)?;
+    let service = service.into_inner();
+    let question = asked.question(trace_id.clone());
     if streamed {
+        let mut asking = async move { service.ask(question).await }.boxed();
+        // What is known early keeps its HTTP status; what takes longer must not be silent for long.
+        let ongoing = match timeout(options.keep_alive, &mut asking).await {
+            Ok(ongoing) => Source::Ongoing(ongoing.map_err(failed)?),
+            Err(_) => Source::Asking(asking),
+        };
         return Ok(Frames::new(ongoing, trace_id, include_reasoning, options.keep_alive).respond());
     }
-    let answer = ongoing.finish().await.map_err(failed)?;
+    let answer = service.ask(question).await.map_err(failed)?.finish().await.map_err(failed)?;
     Ok(HttpResponse::Ok().json(TriageResponse::new(answer, &trace_id, include_reasoning)))
 }
 

@@ -1,7 +1,8 @@
 //! Stores in memory that can be told to fail.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ pub(crate) struct Memory {
     conversations: Mutex<Vec<Conversation>>,
     /// Nothing can be read.
     pub(crate) unreadable: AtomicBool,
+    /// Reading a summary takes this many milliseconds.
+    pub(crate) summary_delay_ms: AtomicU64,
     /// Nothing can be stored.
     pub(crate) read_only: AtomicBool,
 }
@@ -103,7 +106,12 @@ impl PatientRecords for Memory {
                 "mrn": mrn.as_str(), "encounter_count": 0, "claim_count": 0, "document_count": 0,
             })),
         };
-        ready(self.readable().map(|()| known.then(summary))).boxed()
+        let delay = Duration::from_millis(self.summary_delay_ms.load(Ordering::SeqCst));
+        async move {
+            tokio::time::sleep(delay).await;
+            self.readable().map(|()| known.then(summary))
+        }
+        .boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

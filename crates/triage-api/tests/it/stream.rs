@@ -87,6 +87,20 @@ async fn the_first_comment_does_not_wait_for_the_first_token() {
 }
 
 #[tokio::test]
+async fn a_slow_beginning_is_not_silent() {
+    let http = HttpOptions { keep_alive: Duration::from_millis(30), ..HttpOptions::default() };
+    let app = App::with(Setup { http, ..Setup::default() });
+    app.memory.summary_delay_ms.store(200, Ordering::SeqCst);
+    let (events_of_answer, comments) = events(app.post("/triage", &streamed()).await).await;
+    assert_eq!(events_of_answer.last().unwrap().0, "result");
+    assert!(comments >= 3, "{comments} comments in 200 ms");
+    // What fails then has no status left to fail with.
+    let unknown = question_with(&json!({ "stream": true, "patient_mrn": "P999999" }));
+    let (events_of_failure, _) = events(app.post("/triage", &unknown).await).await;
+    assert_eq!((events_of_failure[0].0.as_str(), &events_of_failure[0].1["status"]), ("error", &json!(404)));
+}
+
+#[tokio::test]
 async fn what_is_known_before_the_first_token_keeps_its_status() {
     let app = App::start();
     for (more, status) in [

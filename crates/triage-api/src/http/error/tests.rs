@@ -6,13 +6,13 @@ use serde_json::json;
 use super::*;
 
 fn body_of(error: impl Into<ApiError>) -> (u16, Value) {
-    let trace_id = TraceId::parse("t-1").unwrap();
+    let trace_id = TraceId::parse("00000000-0000-4000").unwrap();
     let error = error.into();
     (error.status().as_u16(), error.body(&trace_id))
 }
 
 fn detail(status: u16, error: &str) -> (u16, Value) {
-    (status, json!({ "detail": { "error": error, "trace_id": "t-1" } }))
+    (status, json!({ "detail": { "error": error, "trace_id": "00000000-0000-4000" } }))
 }
 
 fn retry_after(error: impl Into<ApiError>) -> Option<String> {
@@ -86,7 +86,10 @@ fn an_invalid_field_is_listed() {
     let (status, body) = body_of(TriageError::Invalid { field: "query", reason: "must not be empty".to_owned() });
     assert_eq!(status, 422);
     let errors = json!([{ "loc": ["body", "query"], "msg": "must not be empty", "type": "value_error" }]);
-    assert_eq!(body, json!({ "detail": { "error": "Invalid request", "trace_id": "t-1", "errors": errors } }));
+    assert_eq!(
+        body,
+        json!({ "detail": { "error": "Invalid request", "trace_id": "00000000-0000-4000", "errors": errors } })
+    );
 }
 
 #[test]
