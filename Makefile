@@ -1,8 +1,7 @@
 # The targets that CarePath's users know. Every variable below can be set in the environment or on
 # the command line: `make run-chat LLM_MODE=qwen MODEL=Qwen/Qwen3-0.6B`.
 #
-# An empty LLM_MODE or MODEL leaves the choice to .env, else to chat-server's default. Only
-# chat-server reads MODEL from .env: give it to download-llm-model by name.
+# An empty LLM_MODE or MODEL leaves the choice to .env, else to the programs' default.
 
 CARGO          ?= cargo
 DOCKER         ?= docker

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 
 use clap::Parser;
 use clap::builder::FalseyValueParser;
-use model_cache::ModelSpec;
 
 /// Downloads a model into the shared cache and prints its path.
 ///
@@ -13,9 +12,10 @@ use model_cache::ModelSpec;
 #[derive(Debug, Parser)]
 #[command(version, after_help = "Exit codes: 0 the model is there; 1 failed; 2 wrong usage.")]
 pub(crate) struct Arguments {
-    /// `owner/name[@revision][:file.gguf]`, a directory, or a `.gguf` file.
-    #[arg(value_name = "MODEL", env = "MODEL", default_value = "Qwen/Qwen3-4B-Thinking-2507")]
-    pub(crate) model: ModelSpec,
+    /// `owner/name[@revision][:file.gguf]`, a directory, or a `.gguf` file
+    /// [default: Qwen/Qwen3-4B-Thinking-2507].
+    #[arg(value_name = "MODEL", env = "MODEL")]
+    pub(crate) model: Option<String>,
 
     /// The cache's directory [default: ./models].
     #[arg(long, value_name = "DIR", env = "MODEL_CACHE_DIR")]

@@ -7,6 +7,8 @@ use model_cache::{CacheConfig, CacheError, ModelSpec, Network};
 
 use crate::cli::Arguments;
 
+/// What is fetched when nobody says.
+const DEFAULT_MODEL: &str = "Qwen/Qwen3-4B-Thinking-2507";
 /// Where models are kept when nobody says; the container image sets MODEL_CACHE_DIR to /app/models.
 const DEFAULT_DIR: &str = "./models";
 
@@ -29,7 +31,7 @@ impl TryFrom<Arguments> for Settings {
             token: token.map(|token| token.parse()).transpose()?,
             network: if arguments.offline { Network::Offline } else { Network::Online },
         };
-        Ok(Self { model: arguments.model, cache })
+        Ok(Self { model: set(arguments.model).as_deref().unwrap_or(DEFAULT_MODEL).parse()?, cache })
     }
 }
 

@@ -169,7 +169,7 @@ impl Writer {
             return self.continue_or_end(token, emit);
         }
         if self.control.eos.contains(&token) {
-            if self.budget().is_none() || self.control.forced_close.is_empty() {
+            if self.budget().is_none() {
                 return self.end(FinishReason::Stop, emit);
             }
             // The model stopped in the middle of its reasoning. An answer is owed: the block is

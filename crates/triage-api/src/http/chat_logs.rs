@@ -71,6 +71,7 @@ fn api() -> String {
         (status = 200, description = "`{items, total, skip, limit}`", body = Value),
         (status = 422, description = "`skip` or `limit` is out of range"),
         (status = 502, description = "The records service failed"),
+        (status = 504, description = "The records service took too long"),
         (status = 503, description = "The store is unavailable"),
     ),
 )]
@@ -101,9 +102,13 @@ pub(super) async fn list(
     responses(
         (status = 201, description = "The conversation as stored", body = Value),
         (status = 400, description = "No messages"),
+        (status = 408, description = "The body did not arrive in time"),
+        (status = 413, description = "The body is too large"),
+        (status = 415, description = "The body is not JSON"),
         (status = 409, description = "The conversation is another patient's"),
         (status = 422, description = "Invalid body"),
         (status = 502, description = "The records service failed"),
+        (status = 504, description = "The records service took too long"),
         (status = 503, description = "The store is unavailable"),
     ),
 )]
@@ -162,6 +167,7 @@ impl NewChatLog {
         (status = 200, description = "The conversation", body = Value),
         (status = 404, description = "Unknown conversation"),
         (status = 502, description = "The records service failed"),
+        (status = 504, description = "The records service took too long"),
         (status = 503, description = "The store is unavailable"),
     ),
 )]

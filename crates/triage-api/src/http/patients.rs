@@ -27,6 +27,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         (status = 200, description = "`{items, total, skip, limit}`", body = serde_json::Value),
         (status = 422, description = "`skip` or `limit` is out of range"),
         (status = 502, description = "The records service failed"),
+        (status = 504, description = "The records service took too long"),
         (status = 503, description = "The store is unavailable"),
     ),
 )]
@@ -48,6 +49,7 @@ pub(super) async fn list(
         (status = 200, description = "The patient", body = serde_json::Value),
         (status = 404, description = "Unknown patient"),
         (status = 502, description = "The records service failed"),
+        (status = 504, description = "The records service took too long"),
         (status = 503, description = "The store is unavailable"),
     ),
 )]
@@ -71,6 +73,7 @@ pub(super) async fn patient(
             body = serde_json::Value),
         (status = 404, description = "Unknown patient"),
         (status = 502, description = "The records service failed"),
+        (status = 504, description = "The records service took too long"),
         (status = 503, description = "The store is unavailable"),
     ),
 )]

@@ -36,6 +36,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         )),
         (status = 400, description = "Unknown mode"),
         (status = 404, description = "Unknown patient or conversation"),
+        (status = 408, description = "The body did not arrive in time"),
         (status = 413, description = "The body, or the question with its record, is too large"),
         (status = 415, description = "The body is not JSON"),
         (status = 422, description = "Invalid body; `detail.errors` lists the faults"),
