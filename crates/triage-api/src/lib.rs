@@ -42,6 +42,7 @@
 
 pub mod conversations;
 mod error;
+mod hidden;
 pub mod http;
 mod mrn;
 mod ongoing;

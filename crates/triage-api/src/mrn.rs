@@ -1,6 +1,6 @@
 //! [`Mrn`]: a medical record number, parsed once at the edge.
 
-use std::fmt;
+use crate::hidden::hide_debug;
 
 /// Longest accepted record number, in bytes.
 const MAX_LEN: usize = 64;
@@ -31,11 +31,7 @@ impl Mrn {
     }
 }
 
-impl fmt::Debug for Mrn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Mrn(hidden)")
-    }
-}
+hide_debug!(Mrn);
 
 /// The text is not a medical record number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

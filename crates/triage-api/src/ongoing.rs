@@ -2,7 +2,6 @@
 //!
 //! Owns that an answer is stored before anybody sees it whole. It must not know HTTP.
 
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,6 +12,7 @@ use llm_client::{ChatEvent, ChatStream, FinishReason, LlmError, Usage};
 
 use crate::conversations::{Conversations, StoredMessage, Turn};
 use crate::error::TriageError;
+use crate::hidden::hide_debug;
 use crate::mrn::Mrn;
 use crate::service::milliseconds;
 
@@ -52,16 +52,6 @@ pub struct TriageAnswer {
     pub conversation_id: String,
 }
 
-/// Hides the content: it speaks of a patient.
-macro_rules! hide_debug {
-    ($($name:ident),*) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(hidden)"))
-            }
-        }
-    )*};
-}
 hide_debug!(TriageEvent, TriageAnswer, Ongoing);
 
 impl TriageAnswer {

@@ -9,8 +9,8 @@ use crate::TokenId;
 use crate::error::RuntimeError;
 use crate::sampling::SamplingOptions;
 
-/// The names that llama.cpp takes for ends of generation in a Qwen vocabulary.
-const END_TOKENS: [&str; 2] = ["<|im_end|>", "<|endoftext|>"];
+/// The tokens that end a turn and a document in every Qwen vocabulary; llama.cpp takes the same.
+pub(crate) const END_TOKENS: [&str; 2] = ["<|im_end|>", "<|endoftext|>"];
 
 /// A checkpoint's own defaults.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -15,6 +15,7 @@ mod tensor;
 use std::path::{Path, PathBuf};
 
 pub use architecture::{Architecture, AttentionBias, HeadWeights, RampBounds, Rope, RopeScaling};
+pub(crate) use generation_config::END_TOKENS;
 pub use generation_config::GenerationDefaults;
 pub(crate) use gguf::GgufFile;
 pub use tensor::{LayerTensor, StoredTensor, StoredType, TensorName};

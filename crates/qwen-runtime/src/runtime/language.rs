@@ -3,13 +3,10 @@
 use std::sync::Arc;
 
 use crate::chat::ChatTemplate;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, END_TOKENS};
 use crate::error::RuntimeError;
 use crate::generation::{ControlTokens, GenerationOptions};
 use crate::tokenizer::Tokenizer;
-
-/// The tokens that end a turn and a document in every Qwen vocabulary.
-const END_TOKENS: [&str; 2] = ["<|im_end|>", "<|endoftext|>"];
 
 /// Everything about a checkpoint that is not a tensor.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use super::job::Job;
 use super::stream::EventSender;
 use crate::TokenId;
-use crate::engine::{Engine, LogitsAt, SequenceId, SequenceStep};
+use crate::engine::{Engine, Logits, LogitsAt, SequenceId, SequenceStep};
 use crate::error::RuntimeError;
 use crate::generation::{GenerationEvent, Next, Writer};
 use crate::sampling::{Sampler, TokenHistory};
@@ -108,7 +108,7 @@ impl Scheduler {
     /// so its members are tried one by one, and only those that fail alone are given up.
     fn advance(&mut self, members: &[usize], chunks: &[Vec<TokenId>]) {
         match (self.compute(members, chunks), members) {
-            (Ok(rows), _) => self.read(members, chunks, rows),
+            (Ok(logits), _) => self.read(members, chunks, logits),
             (Err(error), [index]) => {
                 tracing::error!(%error, "an engine step failed");
                 let _ = self.running[*index].events.send(Err(RuntimeError::Compute(error.to_string())));
@@ -123,7 +123,7 @@ impl Scheduler {
         }
     }
 
-    fn compute(&mut self, members: &[usize], chunks: &[Vec<TokenId>]) -> Result<Vec<Option<Vec<f32>>>, RuntimeError> {
+    fn compute(&mut self, members: &[usize], chunks: &[Vec<TokenId>]) -> Result<Vec<Logits>, RuntimeError> {
         let mut batch = Vec::with_capacity(members.len());
         for (&index, tokens) in members.iter().zip(chunks) {
             let running = &self.running[index];
@@ -135,18 +135,17 @@ impl Scheduler {
                 logits: if at_end { LogitsAt::Last } else { LogitsAt::None },
             });
         }
-        let logits = self.engine.step(&batch)?;
-        Ok(logits.iter().map(|logits| logits.last().map(<[f32]>::to_vec)).collect())
+        self.engine.step(&batch)
     }
 
     /// Samples where there are logits, and retires what has ended.
-    fn read(&mut self, members: &[usize], chunks: &[Vec<TokenId>], rows: Vec<Option<Vec<f32>>>) {
+    fn read(&mut self, members: &[usize], chunks: &[Vec<TokenId>], logits: Vec<Logits>) {
         let mut ended = Vec::new();
-        for ((&index, tokens), row) in members.iter().zip(chunks).zip(rows) {
+        for ((&index, tokens), logits) in members.iter().zip(chunks).zip(logits) {
             let running = &mut self.running[index];
             running.pending.drain(..tokens.len());
-            if let Some(row) = row
-                && !running.advance(&row)
+            if let Some(row) = logits.last()
+                && !running.advance(row)
             {
                 ended.push(index);
             }

@@ -29,6 +29,8 @@ pub struct Tokenizer {
     added_ids: Vec<TokenId>,
     /// What each id stands for; `None` for ids that are no token.
     tokens: Vec<Option<TokenText>>,
+    /// Which of `tokens` are some; shared by every sampler.
+    known: KnownTokens,
 }
 
 #[derive(Debug, Clone)]
@@ -101,7 +103,8 @@ impl Tokenizer {
             .match_kind(MatchKind::LeftmostLongest)
             .build(&contents)
             .map_err(|error| RuntimeError::invalid(path, error.to_string()))?;
-        Ok(Self { text, added_matcher, added_ids, tokens })
+        let known = KnownTokens::new(tokens.iter().map(Option::is_some).collect());
+        Ok(Self { text, added_matcher, added_ids, tokens, known })
     }
 
     /// Encodes trusted text: added tokens in it become their ids.
@@ -208,7 +211,7 @@ impl Tokenizer {
 
     /// Which ids are tokens; the rows of a padded vocabulary are not.
     pub fn known_tokens(&self) -> KnownTokens {
-        KnownTokens::new(self.tokens.iter().map(Option::is_some).collect())
+        self.known.clone()
     }
 
     fn token(&self, id: TokenId) -> Option<&TokenText> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::StoreError;
+use crate::hidden::hide_debug;
 use crate::mrn::Mrn;
 use crate::records::Page;
 
@@ -104,14 +105,4 @@ pub struct StoredMessage {
     pub latency_ms: Option<f64>,
 }
 
-/// Hides the content: it is a patient's words.
-macro_rules! hide_debug {
-    ($($name:ident),*) => {$(
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(concat!(stringify!($name), "(hidden)"))
-            }
-        }
-    )*};
-}
 hide_debug!(Turn, NewConversation, Conversation, StoredMessage);

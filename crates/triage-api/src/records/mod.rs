@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::error::StoreError;
+use crate::hidden::hide_debug;
 use crate::mrn::Mrn;
 
 /// A stored JSON object, passed on as it is: clients read fields that this crate never looks at.
@@ -74,9 +75,4 @@ impl std::fmt::Debug for Listing {
     }
 }
 
-/// Shows nothing of the patient.
-impl std::fmt::Debug for PatientSummary {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PatientSummary(hidden)")
-    }
-}
+hide_debug!(PatientSummary);
