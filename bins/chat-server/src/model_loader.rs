@@ -1,13 +1,17 @@
 //! Brings the model of the mode `qwen` into memory: from the cache, else from the Hub.
 
-use std::error::Error;
+use std::fs;
+use std::sync::{Mutex, PoisonError};
 
+use anyhow::Context;
 use llm_client::{LoadStage, LoadedModel, ModelIdentity, ModelLoader, ThinkingBudget};
-use model_cache::{CacheConfig, FetchEvent, ModelCache, ModelFiles, ModelSpec, Network};
+use model_cache::{
+    CacheConfig, FetchEvent, FetchLimits, ModelCache, ModelFiles, ModelInUse, ModelSpec, ModelsLock, Network, Refresh,
+};
 use qwen_runtime::{GenerationOptions, LoadProgress, Runtime, RuntimeConfig, SamplingOptions};
 use secrecy::ExposeSecret;
 
-use crate::cli::ModelArgs;
+use crate::cli::{CacheArgs, ModelArgs};
 use crate::settings::Settings;
 
 /// Loads what `MODEL` names.
@@ -16,6 +20,8 @@ pub struct CachedModelLoader {
     spec: ModelSpec,
     cache: ModelCache,
     runtime: RuntimeConfig,
+    /// Keeps `fetch-model prune` from the model that was loaded last.
+    in_use: Mutex<Option<ModelInUse>>,
 }
 
 impl CachedModelLoader {
@@ -25,13 +31,7 @@ impl CachedModelLoader {
     /// When `MODEL`, the token or the endpoint cannot be used.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let model = &settings.model;
-        let token = model.huggingface_token.as_ref().or(model.hf_token.as_ref());
-        let cache = ModelCache::new(CacheConfig {
-            dir: model.model_cache_dir.clone(),
-            endpoint: model.hf_endpoint.clone(),
-            token: token.map(|token| token.expose_secret().parse()).transpose()?,
-            network: if model.hf_hub_offline { Network::Offline } else { Network::Online },
-        })?;
+        let cache = ModelCache::new(cache_config(&settings.cache)?)?;
         let runtime = RuntimeConfig {
             device: model.device.0,
             max_context: usize::try_from(model.max_context)?,
@@ -39,18 +39,10 @@ impl CachedModelLoader {
             max_waiting: settings.max_waiting,
             defaults: generation_options(model),
         };
-        Ok(Self { spec: model.model.parse()?, cache, runtime })
+        Ok(Self { spec: model.model.parse()?, cache, runtime, in_use: Mutex::default() })
     }
 
     fn files(&self, report: &dyn Fn(LoadStage)) -> Result<ModelFiles, String> {
-        if let Ok(files) = self.cache.resolve(&self.spec) {
-            return Ok(files);
-        }
-        if !matches!(self.spec, ModelSpec::Hub { .. }) {
-            return self.cache.resolve(&self.spec).map_err(|error| chain(&error));
-        }
-        report(LoadStage { stage: format!("fetching {}", self.spec), percent: None });
-        tracing::info!(model = %self.spec, "fetching the model");
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -62,25 +54,63 @@ impl CachedModelLoader {
                 let _ = sender.send(event);
             };
             let mut fetch = std::pin::pin!(self.cache.fetch(&self.spec, &on_event));
+            let mut percent = None;
             loop {
                 tokio::select! {
                     files = &mut fetch => return files,
-                    Some(event) = events.recv() => report(self.fetch_stage(&event)),
+                    Some(event) = events.recv() => report(self.stage(&event, &mut percent)),
                 }
             }
         });
-        fetched.map_err(|error| chain(&error))
+        fetched.map_err(|error| error.with_causes())
     }
 
-    fn fetch_stage(&self, event: &FetchEvent) -> LoadStage {
-        let percent = match event {
-            FetchEvent::Progress { done_bytes, total_bytes, .. } if *total_bytes > 0 => {
-                u8::try_from(done_bytes.saturating_mul(100) / total_bytes).ok()
+    /// What is going on, for those who ask; the log gets it where it begins and where something is not as it should be.
+    fn stage(&self, event: &FetchEvent, percent: &mut Option<u8>) -> LoadStage {
+        let mut stage = format!("fetching {}", self.spec);
+        match event {
+            FetchEvent::Started { total_bytes, resumed_bytes, .. } => {
+                tracing::info!(model = %self.spec, total_bytes, resumed_bytes, "fetching the model");
             }
-            _ => None,
-        };
-        LoadStage { stage: format!("fetching {}", self.spec), percent }
+            FetchEvent::Progress { done_bytes, total_bytes, .. } => {
+                *percent =
+                    done_bytes.saturating_mul(100).checked_div(*total_bytes).and_then(|part| part.try_into().ok());
+            }
+            FetchEvent::Waiting { reason, delay } => {
+                let seconds = delay.as_secs_f32();
+                tracing::warn!(model = %self.spec, seconds, "the download waits: {reason}");
+                stage = format!("{stage}; waiting: {reason}");
+            }
+            FetchEvent::Finished { .. } => tracing::info!(model = %self.spec, "the model is in the cache"),
+            _ => {}
+        }
+        LoadStage { stage, percent: *percent }
     }
+}
+
+fn cache_config(cache: &CacheArgs) -> anyhow::Result<CacheConfig> {
+    let token = cache.huggingface_token.as_ref().or(cache.hf_token.as_ref());
+    let lock = cache.models_lock.as_ref().map(|path| {
+        let text = fs::read_to_string(path).with_context(|| format!("MODELS_LOCK: cannot read {}", path.display()))?;
+        anyhow::Ok(ModelsLock::parse(&text)?)
+    });
+    Ok(CacheConfig {
+        endpoint: cache.hf_endpoint.clone(),
+        token: token.map(|token| token.expose_secret().parse()).transpose()?,
+        network: if cache.hf_hub_offline { Network::Offline } else { Network::Online },
+        refresh: cache.model_ttl.map_or(Refresh::Never, Refresh::After),
+        allowed: cache.model_allow.as_deref().unwrap_or_default().parse()?,
+        limits: FetchLimits {
+            connections: cache.fetch_connections.into(),
+            retries: cache.fetch_retries,
+            stall: cache.fetch_stall_timeout,
+            file: cache.fetch_file_timeout,
+            total: cache.fetch_timeout,
+            ..FetchLimits::default()
+        },
+        lock: lock.transpose()?,
+        ..CacheConfig::new(&cache.model_cache_dir)
+    })
 }
 
 impl ModelLoader for CachedModelLoader {
@@ -90,6 +120,11 @@ impl ModelLoader for CachedModelLoader {
 
     fn load(&self, report: &dyn Fn(LoadStage)) -> Result<LoadedModel, String> {
         let files = self.files(report)?;
+        // A volume without locks only has no protection.
+        match files.hold() {
+            Ok(held) => *self.in_use.lock().unwrap_or_else(PoisonError::into_inner) = Some(held),
+            Err(error) => tracing::warn!("{}; the model is not marked as in use", error.with_causes()),
+        }
         tracing::info!(model = %files.name, "loading the model");
         let runtime = Runtime::load(&files.path, self.runtime.clone(), &|progress| {
             report(match progress {
@@ -100,25 +135,10 @@ impl ModelLoader for CachedModelLoader {
                 },
             });
         })
-        .map_err(|error| chain(&error))?;
+        // With its causes, in one line for an operator.
+        .map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
         Ok(LoadedModel { runtime, identity: ModelIdentity { name: files.name, revision: files.revision } })
     }
-}
-
-/// An error with its causes, in one line for an operator.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Some libraries repeat their cause in their own words.
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 pub(crate) fn generation_options(model: &ModelArgs) -> GenerationOptions {

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use triage_api::Limits;
 use triage_api::http::{HttpOptions, Origins, ServerOptions};
 
-use crate::cli::{Cli, LogArgs, ModelArgs, RemoteArgs};
+use crate::cli::{CacheArgs, Cli, LogArgs, ModelArgs, RemoteArgs};
 use crate::model_loader;
 
 /// The mode that answers when nobody chose one.
@@ -37,6 +37,8 @@ pub struct Settings {
     pub mode: String,
     /// The model of this process.
     pub model: ModelArgs,
+    /// Where models are kept.
+    pub cache: CacheArgs,
     /// The model elsewhere.
     pub remote: RemoteArgs,
 }
@@ -55,7 +57,7 @@ impl TryFrom<Cli> for Settings {
 
     fn try_from(cli: Cli) -> anyhow::Result<Self> {
         let seconds = Duration::from_secs;
-        let Cli { server, store, log, model, remote, .. } = cli;
+        let Cli { server, store, log, model, cache, remote, .. } = cli;
         // The runtime's own check, so that a wrong value ends the start and not every load.
         model_loader::generation_options(&model).sampling.validate()?;
         Ok(Self {
@@ -85,6 +87,7 @@ impl TryFrom<Cli> for Settings {
                 .or_else(|| model.default_llm_mode.clone())
                 .unwrap_or_else(|| DEFAULT_MODE.to_owned()),
             model,
+            cache,
             remote,
         })
     }
@@ -152,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_offline_switch_reads_like_that_of_huggingface_hub() {
-        let offline = |text| settings(&["--hf-hub-offline", text]).unwrap().model.hf_hub_offline;
+        let offline = |text| settings(&["--hf-hub-offline", text]).unwrap().cache.hf_hub_offline;
         assert!(!offline("0") && !offline("false") && offline("1") && offline("true"));
     }
 }

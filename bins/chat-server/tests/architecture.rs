@@ -82,36 +82,66 @@ fn dependency_arrows_between_crates_never_turn_back() {
 #[test]
 fn each_library_is_named_in_its_place_only() {
     only_in("candle_", &["crates/qwen-runtime/src/engine/candle/"]);
-    only_in("hf_hub::", &["crates/model-cache/src/download.rs"]);
+    only_in("hf_hub::", &["crates/model-cache/src/hub/listing.rs"]);
     only_in("actix_web::", &["crates/triage-api/src/http/", "bins/chat-server/src/application.rs"]);
-    only_in("reqwest::", &["crates/llm-client/src/backend/", "crates/triage-api/src/remote/"]);
+    only_in(
+        "reqwest::",
+        &["crates/llm-client/src/backend/", "crates/triage-api/src/remote/", "crates/model-cache/src/hub/"],
+    );
     only_in("sqlx::", &["crates/triage-api/src/sqlite/"]);
     only_in("tokenizers::", &["crates/qwen-runtime/src/tokenizer/"]);
 }
 
-#[test]
-fn modules_of_the_runtime_look_one_way() {
-    // Each module, and those of its siblings that it may use.
-    for (module, allowed) in [
-        ("sampling", &[][..]),
-        ("checkpoint", &["sampling"]),
-        ("tokenizer", &["checkpoint", "sampling"]),
-        ("chat", &["checkpoint", "tokenizer"]),
-        ("generation", &["chat", "sampling", "tokenizer"]),
-        ("engine", &["checkpoint"]),
-    ] {
-        for other in ["sampling", "checkpoint", "tokenizer", "chat", "generation", "engine", "runtime"] {
-            if other == module || allowed.contains(&other) {
+/// In `source`, each of `modules` names only those of its siblings that stand beside it.
+#[track_caller]
+fn modules_look_one_way(source: &str, modules: &[(&str, &[&str])]) {
+    for (module, allowed) in modules {
+        for (other, _) in modules {
+            if other == module || allowed.contains(other) {
                 continue;
             }
-            let directory = format!("crates/qwen-runtime/src/{module}/");
-            let strays: Vec<_> = files_that_name(&format!("crate::{other}"))
-                .into_iter()
-                .filter(|name| name.starts_with(&directory))
-                .collect();
+            let inside = |name: &String| {
+                name.starts_with(&format!("{source}{module}/")) || *name == format!("{source}{module}.rs")
+            };
+            let strays: Vec<_> = files_that_name(&format!("crate::{other}")).into_iter().filter(inside).collect();
             assert!(strays.is_empty(), "{module} must not know {other}: {strays:?}");
         }
     }
+}
+
+#[test]
+fn modules_of_the_runtime_look_one_way() {
+    modules_look_one_way(
+        "crates/qwen-runtime/src/",
+        &[
+            ("sampling", &[]),
+            ("checkpoint", &["sampling"]),
+            ("tokenizer", &["checkpoint", "sampling"]),
+            ("chat", &["checkpoint", "tokenizer"]),
+            ("generation", &["chat", "sampling", "tokenizer"]),
+            ("engine", &["checkpoint"]),
+            ("runtime", &["sampling", "checkpoint", "tokenizer", "chat", "generation", "engine"]),
+        ],
+    );
+}
+
+#[test]
+fn modules_of_the_cache_look_one_way() {
+    modules_look_one_way(
+        "crates/model-cache/src/",
+        &[
+            ("layout", &[]),
+            ("listing", &[]),
+            ("lease", &[]),
+            ("hub", &["layout", "listing"]),
+            ("transfer", &["hub", "layout", "lease", "listing"]),
+            ("snapshot", &["layout", "listing"]),
+            ("fetch", &["hub", "layout", "listing", "transfer", "snapshot"]),
+            ("resolve", &["layout", "listing"]),
+            ("manage", &["layout", "listing", "lease", "snapshot", "resolve"]),
+            ("cache", &["fetch", "layout", "resolve", "listing"]),
+        ],
+    );
 }
 
 #[test]

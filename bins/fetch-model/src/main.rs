@@ -1,23 +1,24 @@
-//! Downloads a model into the shared cache and prints its path.
+//! Downloads models into the shared cache, and looks after what is there.
 //!
-//! The path alone goes to standard output, so that a script can use it; progress and errors go to standard error.
-//! Exit code 0: the model is there and whole; 1: it is not; 2: the command line or the settings are wrong.
+//! The answer alone goes to standard output, so that a script can use it; progress and errors go to standard error.
+//! Exit code 0: done; 1: it failed, or something is broken; 2: the command line or the settings are wrong.
 
 mod cli;
+mod command;
+mod lock_file;
 mod progress;
+mod quantity;
 mod settings;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
-use model_cache::{CacheError, ModelCache, ModelFiles, ModelSpec};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::Arguments;
+use crate::cli::{Arguments, Progress};
+use crate::command::{Ended, Failure};
 use crate::progress::Display;
-use crate::settings::Settings;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -27,43 +28,29 @@ fn main() -> ExitCode {
     match dotenvy::from_path(".env") {
         // The error quotes the line, and secrets stand in such lines.
         Err(error) if !error.not_found() => {
-            return fail(&anyhow::anyhow!(".env has a line that is not NAME=value"), USAGE);
+            eprintln!("error: .env has a line that is not NAME=value");
+            return ExitCode::from(USAGE);
         }
         _ => {}
     }
-    let settings = match Settings::try_from(Arguments::parse()) {
-        Ok(settings) => settings,
-        Err(error) => return fail(&error.into(), USAGE),
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    let terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal).with_writer(std::io::stderr).init();
-    let cache = match ModelCache::new(settings.cache) {
-        Ok(cache) => cache,
-        Err(error) => return fail(&error.into(), USAGE),
-    };
-    match run(&cache, &settings.model) {
-        Ok(model) => {
-            println!("{}", model.path.display());
-            ExitCode::SUCCESS
+    let arguments = Arguments::parse();
+    let display = Display::new(arguments.cache.progress);
+    log_to(&display, arguments.cache.progress);
+    match command::run(arguments, &display) {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::WithFaults) => ExitCode::from(FAILED),
+        Err(Failure { error, is_usage }) => {
+            display.fail(&format!("{error:#}"), command::hint(&error));
+            ExitCode::from(if is_usage { USAGE } else { FAILED })
         }
-        Err(error) => fail(&error, FAILED),
     }
 }
 
-fn run(cache: &ModelCache, model: &ModelSpec) -> anyhow::Result<ModelFiles> {
-    let display = Display::for_stderr();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let fetched =
-        runtime.context("cannot start the runtime")?.block_on(cache.fetch(model, &|event| display.show(&event)));
-    display.close();
-    Ok(fetched?)
-}
-
-fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
-    eprintln!("error: {error:#}");
-    if let Some(CacheError::AccessDenied { .. }) = error.downcast_ref() {
-        eprintln!("hint: give the token with HUGGINGFACE_TOKEN (or HF_TOKEN), in the environment or in .env");
-    }
-    ExitCode::from(code)
+/// What libraries have to say stands above the bars. hf-hub reports each try that failed, which is said better here.
+fn log_to(display: &Display, progress: Progress) {
+    // Among JSON lines, a line for people would be none.
+    let default = if progress == Progress::Json { "off" } else { "warn,hf_hub=off" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let (log, terminal) = (display.log(), std::io::stderr().is_terminal());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal).with_writer(move || log.clone()).init();
 }

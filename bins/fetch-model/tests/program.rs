@@ -1,17 +1,14 @@
 //! The program as a script sees it: exit codes, standard output, standard error.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[expect(dead_code, reason = "the cache's own tests use more of it")]
-#[path = "../../../crates/model-cache/tests/it/hub.rs"]
+#[expect(dead_code, unused_imports, reason = "the cache's own tests use the rest")]
+#[path = "../../../crates/model-cache/tests/hub/mod.rs"]
 mod hub;
-#[expect(dead_code, reason = "the cache's own tests use more of it")]
-#[path = "../../../crates/model-cache/tests/it/sample.rs"]
-mod sample;
 
 use std::path::Path;
 use std::process::{Command, Output};
 
-use hub::{Access, COMMIT, Hub, Repo};
+use hub::{COMMIT, Hub, sample};
 
 /// Runs the program in `dir` (where a `.env` would be read) with nothing in its environment but `variables`.
 fn run(dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -52,8 +49,7 @@ fn prints_the_path_alone_and_exits_0() {
 #[test]
 fn exits_1_when_it_fails() {
     let dir = tempfile::tempdir().unwrap();
-    let gated = Repo { access: Access::Gated("hf_good"), ..sample::repo("acme/gated") };
-    let hub = Hub::start(vec![sample::repo("acme/tiny"), gated]);
+    let hub = Hub::start(vec![sample::repo("acme/tiny"), sample::repo("acme/gated").gated("hf_good")]);
     let at_the_hub = [("HF_ENDPOINT", hub.url())];
     let variables: Vec<_> = at_the_hub.iter().map(|(name, value)| (*name, value.as_str())).collect();
     for (arguments, expected) in [

@@ -1,15 +1,18 @@
 //! Owns the order of things: look, download, look again, and throw away what turns out broken. Must not know the Hub's
 //! protocol.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::download::{Download, Snapshot};
-use crate::layout::{DEFAULT_REVISION, Layout};
-use crate::resolve::resolve;
-use crate::{CacheConfig, CacheError, Fault, FetchEvent, ModelFiles, ModelSpec, Network, Problem, RepoId};
+use crate::fetch::Fetch;
+use crate::layout::{self, DEFAULT_REVISION, Layout};
+use crate::resolve::{locked, resolve};
+use crate::{
+    CacheConfig, CacheError, Digest, Fault, FetchEvent, ModelFiles, ModelSpec, Network, Problem, Refresh, RepoId,
+    snapshot, write,
+};
 
 /// A directory of models. Cheap to clone; holds no lock and no open file.
 #[derive(Debug, Clone)]
@@ -52,47 +55,69 @@ impl ModelCache {
         resolve(&self.config, spec)
     }
 
-    /// Finds a model and downloads it if it is not there; a model that is there causes no request at all.
+    /// Finds a model and downloads it if it is not there; a model that is there causes no request at all, unless it is a
+    /// branch whose time to be compared with the Hub's has come ([`CacheConfig::refresh`]).
     ///
-    /// Only the files that a runtime needs are transferred. Broken files of the cache are thrown away and transferred
-    /// again. `progress` is called on this task, between its polls, and should return soon. Dropping the future stops
-    /// the download; files that are complete stay. Must run on a tokio runtime.
+    /// Only the files that a runtime needs are transferred, or those that [`CacheConfig::selection`] names. Bytes that an
+    /// earlier download left are not transferred again, whatever ended it. Several processes, also of several machines on
+    /// one volume, fetch a file once. Size and digest of each file are those that the Hub states before it has its name.
+    /// Where a branch is cached and cannot be compared, the cached commit is the answer, with a warning.
+    ///
+    /// `progress` is called on this task, between its polls, and should return soon. Dropping the future stops the
+    /// download. Must run on a tokio runtime.
     ///
     /// # Errors
     ///
-    /// Those of [`ModelCache::resolve`] for local paths and when the network is [`Network::Offline`]; else
-    /// [`CacheError::NotFound`], [`CacheError::FileNotFound`], [`CacheError::AccessDenied`],
-    /// [`CacheError::RateLimited`], [`CacheError::Busy`], [`CacheError::Network`], [`CacheError::Hub`],
-    /// [`CacheError::Io`], and [`CacheError::Incomplete`] when what came in is not a whole model.
+    /// Those of [`ModelCache::resolve`] for local paths and when the network is [`Network::Offline`]; else any of
+    /// [`CacheError`].
     pub async fn fetch(
         &self,
         spec: &ModelSpec,
         progress: &(dyn Fn(FetchEvent) + Send + Sync),
     ) -> Result<ModelFiles, CacheError> {
         let lookup = self.off_task(spec, look).await;
-        let (
-            ModelSpec::Hub { repo, revision, file },
-            Err(CacheError::NotCached { .. } | CacheError::Incomplete { .. }),
-        ) = (spec, &lookup)
-        else {
-            return lookup;
+        let ModelSpec::Hub { repo, revision, file } = spec else { return lookup };
+        let wanted = match &lookup {
+            Ok(_) => is_due(&self.config, repo, revision.as_deref()),
+            Err(CacheError::NotCached { .. } | CacheError::Incomplete { .. }) => true,
+            Err(_) => false,
         };
-        if self.config.network == Network::Offline {
+        if !wanted || self.config.network == Network::Offline {
             return lookup;
         }
-        let downloaded = Download {
-            dir: self.config.dir.clone(),
-            endpoint: self.config.endpoint.clone(),
-            token: self.config.token.clone(),
+        let fetch = Fetch {
+            config: Arc::clone(&self.config),
             repo: repo.clone(),
             revision: revision.clone().unwrap_or_else(|| DEFAULT_REVISION.to_owned()),
             file: file.clone(),
+            locked: locked(&self.config, spec)?.cloned(),
+        };
+        let brought = match fetch.run(progress).await {
+            Ok(commit) => self.off_task(spec, move |config, spec| accept(config, spec, &commit)).await,
+            Err(error) => Err(error),
+        };
+        match (brought, lookup) {
+            (Ok(files), _) => {
+                progress(FetchEvent::Finished { path: files.path.clone() });
+                Ok(files)
+            }
+            (Err(error), Ok(cached)) => {
+                let message = format!("{}; the cached {spec} is used", error.with_causes());
+                tracing::warn!("{message}");
+                progress(FetchEvent::Warning { message });
+                Ok(cached)
+            }
+            (Err(error), _) => Err(error),
         }
-        .run(progress)
-        .await?;
-        let files = self.off_task(spec, move |config, spec| accept(config, spec, &downloaded)).await?;
-        progress(FetchEvent::Finished { path: files.path.clone() });
-        Ok(files)
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.config.dir
+    }
+
+    pub(crate) fn config(&self) -> &CacheConfig {
+        &self.config
     }
 
     /// Runs file work where it holds up no other task.
@@ -109,7 +134,23 @@ impl ModelCache {
     }
 }
 
-/// Looks a model up before a download; what is broken goes, since hf-hub takes any file that exists for whole.
+/// Whether a cached branch is to be compared with the Hub's: its reference is written each time that it is.
+fn is_due(config: &CacheConfig, repo: &RepoId, revision: Option<&str>) -> bool {
+    let revision = revision.unwrap_or(DEFAULT_REVISION);
+    let limit = match config.refresh {
+        // The lock file says which commit it is.
+        _ if layout::is_commit(revision) || config.lock.is_some() => return false,
+        Refresh::Never => return false,
+        Refresh::Always => return true,
+        Refresh::After(limit) => limit,
+    };
+    let reference = Layout::new(&config.dir, repo).reference(revision);
+    let compared = fs::metadata(reference).and_then(|metadata| metadata.modified()).ok();
+    // A time in the future is a clock that went wrong, and says nothing.
+    compared.and_then(|compared| compared.elapsed().ok()).is_none_or(|age| age >= limit)
+}
+
+/// Looks a model up before a download; what is broken goes, so that it is fetched again.
 fn look(config: &CacheConfig, spec: &ModelSpec) -> Result<ModelFiles, CacheError> {
     let lookup = resolve(config, spec);
     if let (ModelSpec::Hub { repo, .. }, Err(CacheError::Incomplete { path, missing }), Network::Online) =
@@ -120,46 +161,36 @@ fn look(config: &CacheConfig, spec: &ModelSpec) -> Result<ModelFiles, CacheError
     lookup
 }
 
-/// Judges a download: it is accepted when the model is whole and every file has the size that the Hub lists.
-fn accept(config: &CacheConfig, spec: &ModelSpec, downloaded: &Snapshot) -> Result<ModelFiles, CacheError> {
+/// Judges a download, and says that the branch is at its commit when that is a model: one that is not must not take the
+/// place of one that is. Its files are those of the Hub, so what is wrong with it is wrong there.
+fn accept(config: &CacheConfig, spec: &ModelSpec, commit: &str) -> Result<ModelFiles, CacheError> {
     let ModelSpec::Hub { repo, revision, file } = spec else { return resolve(config, spec) };
-    let mut faults = wrong_sizes(downloaded)?;
-    let lookup = match resolve(config, spec) {
-        Err(CacheError::Incomplete { missing, .. }) => {
-            faults.extend(missing);
-            None
-        }
-        // The Hub has nothing of what was asked for.
-        Err(CacheError::NotCached { .. }) => {
-            faults.push(Fault::new(file.as_deref().unwrap_or("config.json"), Problem::Missing));
-            None
-        }
-        other => Some(other?),
+    let revision = revision.as_deref().unwrap_or(DEFAULT_REVISION);
+    let not_found = |file: &str| {
+        let revision = revision.to_owned();
+        Err(CacheError::FileNotFound { repo: repo.clone(), revision, file: file.to_owned() })
     };
-    if let (Some(files), []) = (lookup, faults.as_slice()) {
-        return Ok(files);
-    }
-    discard(config, repo, &downloaded.path, &faults)?;
-    // All that the Hub has came in as it should, so what is missing is missing there.
-    if let Some(absent) = faults.iter().find(|fault| fault.problem == Problem::Missing)
-        && faults.iter().all(|fault| fault.problem == Problem::Missing)
-    {
-        let revision = revision.as_deref().unwrap_or(DEFAULT_REVISION).to_owned();
-        return Err(CacheError::FileNotFound { repo: repo.clone(), revision, file: absent.file.clone() });
-    }
-    Err(CacheError::Incomplete { path: downloaded.path.clone(), missing: faults })
-}
-
-fn wrong_sizes(downloaded: &Snapshot) -> Result<Vec<Fault>, CacheError> {
-    let mut faults = Vec::new();
-    for (file, expected) in &downloaded.files {
-        let path = downloaded.path.join(file);
-        let actual = fs::metadata(&path).map_err(|error| CacheError::io(&path, error))?.len();
-        if actual != *expected {
-            faults.push(Fault::new(file, Problem::Length { expected: *expected, actual }));
+    let brought = match config.lock {
+        // The lock file knows the model by its own name, and the commit.
+        Some(_) => spec.clone(),
+        None => ModelSpec::Hub { repo: repo.clone(), revision: Some(commit.to_owned()), file: file.clone() },
+    };
+    let files = match resolve(config, &brought) {
+        Err(CacheError::NotCached { .. }) => not_found(file.as_deref().unwrap_or("config.json")),
+        Err(CacheError::Incomplete { path, missing }) => {
+            match missing.iter().find(|fault| fault.problem == Problem::Missing) {
+                Some(absent) if missing.iter().all(|fault| fault.problem == Problem::Missing) => {
+                    not_found(&absent.file)
+                }
+                _ => Err(CacheError::Incomplete { path, missing }),
+            }
         }
+        other => other,
+    }?;
+    if !layout::is_commit(revision) {
+        snapshot::refer(&Layout::new(&config.dir, repo), revision, commit)?;
     }
-    Ok(faults)
+    Ok(files)
 }
 
 /// Removes broken files from a snapshot, with the bytes that they link to.
@@ -167,21 +198,23 @@ fn discard(config: &CacheConfig, repo: &RepoId, snapshot: &Path, faults: &[Fault
     let blobs = Layout::new(&config.dir, repo).blobs().canonicalize().ok();
     for fault in faults.iter().filter(|fault| fault.problem != Problem::Missing) {
         let link = snapshot.join(&fault.file);
-        tracing::warn!(path = %link.display(), "{fault}; the file is removed from the cache");
         // Only bytes of this repository's own folder are removed, wherever a link may lead.
-        if let (Some(blobs), Ok(blob)) = (&blobs, link.canonicalize())
-            && blob.starts_with(blobs)
-        {
-            remove(&blob)?;
+        let blob = link.canonicalize().ok().filter(|blob| blobs.as_ref().is_some_and(|blobs| blob.starts_with(blobs)));
+        if blob.as_deref().is_some_and(is_as_stated) {
+            // It is what the Hub has, and to fetch it again would bring the same.
+            continue;
         }
-        remove(&link)?;
+        tracing::warn!(path = %link.display(), "{fault}; the file is removed from the cache");
+        blob.map_or(Ok(()), |blob| write::remove(&blob))?;
+        write::remove(&link)?;
     }
     Ok(())
 }
 
-fn remove(path: &Path) -> Result<(), CacheError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(CacheError::io(path, error)),
-        _ => Ok(()),
-    }
+/// Whether the bytes of a blob add up to its name.
+fn is_as_stated(blob: &Path) -> bool {
+    let name = blob.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let (Some(digest), Ok(file)) = (Digest::parse(&name), File::open(blob)) else { return false };
+    let computed = file.metadata().and_then(|metadata| digest.compute(&file, metadata.len()));
+    computed.is_ok_and(|computed| computed == digest)
 }

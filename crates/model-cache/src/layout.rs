@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::RepoId;
+use crate::{Digest, RepoId};
 
 /// The revision that is meant when none is named.
 pub(crate) const DEFAULT_REVISION: &str = "main";
@@ -11,21 +11,93 @@ pub(crate) const DEFAULT_REVISION: &str = "main";
 #[derive(Debug)]
 pub(crate) struct Layout {
     repo: PathBuf,
+    locks: PathBuf,
 }
 
 impl Layout {
     pub(crate) fn new(dir: &Path, repo: &RepoId) -> Self {
-        Self { repo: dir.join(format!("models--{}--{}", repo.owner(), repo.name())) }
+        let folder = format!("models--{}--{}", repo.owner(), repo.name());
+        Self { repo: dir.join(&folder), locks: dir.join(".locks").join(folder) }
+    }
+
+    /// The repository's folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.repo
+    }
+
+    /// The folder that holds the commits of branches and tags.
+    pub(crate) fn references(&self) -> PathBuf {
+        self.repo.join("refs")
+    }
+
+    /// The folder that holds the commits' folders.
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.repo.join("snapshots")
+    }
+
+    /// The bytes of a file.
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(digest.hex())
+    }
+
+    /// The folder of files that are on their way. `huggingface_hub` does not look there.
+    pub(crate) fn partials(&self) -> PathBuf {
+        self.repo.join("partial")
+    }
+
+    /// The folder of one file on its way, of one owner.
+    pub(crate) fn partial(&self, digest: &Digest, nonce: &str) -> PathBuf {
+        self.partials().join(format!("{}.{nonce}", digest.hex()))
+    }
+
+    /// What the Hub said that a commit consists of.
+    pub(crate) fn listing(&self, commit: &str) -> PathBuf {
+        self.listings().join(format!("{commit}.json"))
+    }
+
+    /// The folder of those.
+    pub(crate) fn listings(&self) -> PathBuf {
+        self.repo.join("listings")
+    }
+
+    /// Where `huggingface_hub` notes which files a commit does not have.
+    pub(crate) fn absent(&self, commit: &str) -> PathBuf {
+        self.repo.join(".no_exist").join(commit)
+    }
+
+    /// The folder of locks and leases.
+    pub(crate) fn locks(&self) -> &Path {
+        &self.locks
+    }
+
+    /// The lock that `huggingface_hub` holds while it fetches a file.
+    pub(crate) fn foreign_lock(&self, etag: &str) -> PathBuf {
+        self.locks.join(format!("{etag}.lock"))
+    }
+
+    /// The file whose existence pins a commit.
+    pub(crate) fn pin(&self, commit: &str) -> PathBuf {
+        self.pins().join(commit)
+    }
+
+    /// The folder of those.
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.repo.join("pins")
+    }
+
+    /// The lease on a file, beside the lock that `huggingface_hub` uses for it.
+    pub(crate) fn lease(&self, digest: &Digest) -> PathBuf {
+        self.locks.join(format!("{}.lease", digest.hex()))
     }
 
     /// The file that holds the commit of a branch or tag.
     pub(crate) fn reference(&self, revision: &str) -> PathBuf {
-        self.repo.join("refs").join(revision)
+        self.references().join(revision)
     }
 
     /// The directory that holds the files of a commit.
     pub(crate) fn snapshot(&self, commit: &str) -> PathBuf {
-        self.repo.join("snapshots").join(commit)
+        self.snapshots().join(commit)
     }
 
     /// The directory that holds the bytes.

@@ -6,26 +6,35 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::layout::{self, DEFAULT_REVISION, Layout};
-use crate::{CacheConfig, CacheError, Fault, ModelFiles, ModelSpec, Problem, RepoId, checkpoint, gguf};
+use crate::listing::Listing;
+use crate::{CacheConfig, CacheError, Fault, LockedModel, ModelFiles, ModelSpec, Problem, RepoId, checkpoint, gguf};
 
 /// Finds `spec`, whole, or says what is wrong.
 pub(crate) fn resolve(config: &CacheConfig, spec: &ModelSpec) -> Result<ModelFiles, CacheError> {
     spec.validate()?;
+    if let ModelSpec::Hub { repo, .. } = spec
+        && !config.allowed.allows(repo)
+    {
+        return Err(CacheError::NotAllowed { repo: repo.clone() });
+    }
     match spec {
         ModelSpec::Directory(path) => directory(path, last_part(path)),
         ModelSpec::Gguf(path) => gguf_file(path, last_part(path.with_extension("").as_path())),
         ModelSpec::Hub { repo, revision, file } => {
             let not_cached =
                 || CacheError::NotCached { model: spec.to_string(), dir: config.dir.clone(), network: config.network };
-            let cached = snapshot(config, repo, revision.as_deref().unwrap_or(DEFAULT_REVISION), file.as_deref());
+            let locked = locked(config, spec)?;
+            let revision_or_lock = locked.map(|locked| locked.commit.as_str()).or(revision.as_deref());
+            let cached = snapshot(config, repo, revision_or_lock.unwrap_or(DEFAULT_REVISION), file.as_deref());
+            // The Python service's directory says neither which revision it is nor what its files should be.
+            let any = revision.is_none() && file.is_none() && locked.is_none();
             match cached {
-                Ok(Some(files)) => Ok(files),
-                Err(error @ CacheError::Incomplete { .. }) if revision.is_none() && file.is_none() => {
-                    python_service(config, repo)?.ok_or(error)
+                Ok(Some(files)) => {
+                    locked.map_or(Ok(()), |locked| check_lock(spec, locked, &files))?;
+                    Ok(files)
                 }
-                Ok(None) if revision.is_none() && file.is_none() => {
-                    python_service(config, repo)?.ok_or_else(not_cached)
-                }
+                Err(error @ CacheError::Incomplete { .. }) if any => python_service(config, repo)?.ok_or(error),
+                Ok(None) if any => python_service(config, repo)?.ok_or_else(not_cached),
                 Ok(None) => Err(not_cached()),
                 Err(error) => Err(error),
             }
@@ -46,6 +55,12 @@ fn snapshot(
     if !path.is_dir() {
         return Ok(None);
     }
+    let listing = Listing::read(&layout.listing(&commit))?.unwrap_or_default();
+    let asked = file.map_or_else(|| listing.checkpoint.iter().map(String::as_str).collect(), |file| vec![file]);
+    let faults = unlike_listing(&path, &listing, &asked)?;
+    if faults.iter().any(|fault| file.is_none() || fault.problem != Problem::Missing) {
+        return Err(CacheError::Incomplete { path, missing: faults });
+    }
     let files = match file {
         Some(file) => match gguf::problem(&path.join(file))? {
             None => ModelFiles { path: path.join(file), name: format!("{repo}:{file}"), revision: None },
@@ -60,7 +75,49 @@ fn snapshot(
     Ok(Some(ModelFiles { revision: Some(commit), ..files }))
 }
 
-fn commit(layout: &Layout, revision: &str) -> Result<Option<String>, CacheError> {
+/// Files that are not as the Hub listed them. A snapshot that something else than this crate has made has no listing.
+fn unlike_listing(snapshot: &Path, listing: &Listing, files: &[&str]) -> Result<Vec<Fault>, CacheError> {
+    let mut faults = Vec::new();
+    for listed in files.iter().filter_map(|file| listing.file(file)) {
+        let path = snapshot.join(&listed.path);
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.len() == listed.size => {}
+            Ok(metadata) => {
+                let problem = Problem::Length { expected: listed.size, actual: metadata.len() };
+                faults.push(Fault::new(&listed.path, problem));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                faults.push(Fault::new(&listed.path, Problem::Missing));
+            }
+            Err(error) => return Err(CacheError::io(&path, error)),
+        }
+    }
+    Ok(faults)
+}
+
+/// What the lock file says of a model, where there is a lock file; a model that is not in it may not be used.
+pub(crate) fn locked<'a>(config: &'a CacheConfig, spec: &ModelSpec) -> Result<Option<&'a LockedModel>, CacheError> {
+    let Some(lock) = &config.lock else { return Ok(None) };
+    lock.get(spec)
+        .map(Some)
+        .ok_or_else(|| CacheError::LockMismatch { model: spec.to_string(), what: "it is not in the file".to_owned() })
+}
+
+/// Whether a cached model is the locked one: its bytes lie under the digests of the lock file, which they were checked
+/// against when they came in.
+fn check_lock(spec: &ModelSpec, locked: &LockedModel, files: &ModelFiles) -> Result<(), CacheError> {
+    for (file, entry) in &locked.files {
+        let path = if files.path.is_dir() { files.path.join(file) } else { files.path.clone() };
+        let real = fs::canonicalize(&path).map_err(|error| CacheError::io(&path, error))?;
+        let length = fs::metadata(&real).map_err(|error| CacheError::io(&real, error))?.len();
+        if real.file_name().is_none_or(|name| name != entry.digest.as_str()) || length != entry.size {
+            return Err(CacheError::LockMismatch { model: spec.to_string(), what: format!("{file} differs") });
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn commit(layout: &Layout, revision: &str) -> Result<Option<String>, CacheError> {
     if layout::is_commit(revision) {
         return Ok(Some(revision.to_owned()));
     }

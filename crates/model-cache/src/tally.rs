@@ -1,42 +1,52 @@
 //! Owns adding up the progress of single files into that of the whole download. Must not know who transfers them.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use crate::FetchEvent;
+use crate::event::Events;
 
 /// At most about this many progress events per download, beside one per file.
 const STEPS: u64 = 1000;
 
 /// The running total of one download.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tally {
-    total_bytes: Option<u64>,
+    total_bytes: u64,
+    state: Mutex<State>,
+    events: Events,
+}
+
+#[derive(Debug, Default)]
+struct State {
     by_file: HashMap<String, u64>,
+    done_bytes: u64,
     reported: u64,
 }
 
 impl Tally {
-    /// The transfer begins. Only the first call counts: hf-hub announces each file again on its own.
-    pub(crate) fn start(&mut self, files: usize, total_bytes: u64) -> Option<FetchEvent> {
-        if self.total_bytes.is_some() {
-            return None;
-        }
-        self.total_bytes = Some(total_bytes);
-        Some(FetchEvent::Started { files, total_bytes })
+    /// Begins to count a download of `total_bytes` in files that are not there yet.
+    pub(crate) fn new(total_bytes: u64, events: Events) -> Self {
+        Self { total_bytes, state: Mutex::default(), events }
     }
 
-    /// A file has `done` of its `of` bytes; an event when it is complete or when enough has come in since the last.
-    pub(crate) fn advance(&mut self, file: &str, done: u64, of: u64) -> Option<FetchEvent> {
-        let total_bytes = self.total_bytes?;
-        let known = self.by_file.entry(file.to_owned()).or_default();
-        let news = done > *known;
-        *known = done.max(*known);
-        let done_bytes = self.by_file.values().sum::<u64>().min(total_bytes);
-        if news && (done >= of || done_bytes - self.reported >= (total_bytes / STEPS).max(1)) {
-            self.reported = done_bytes;
-            Some(FetchEvent::Progress { file: file.to_owned(), done_bytes, total_bytes })
-        } else {
-            None
+    /// A file has `done` of its `of` bytes: an event when it is complete or when enough has come in since the last.
+    pub(crate) fn advance(&self, file: &str, done: u64, of: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = state.by_file.entry(file.to_owned()).or_default();
+        let news = done.saturating_sub(*known);
+        *known += news;
+        state.done_bytes = (state.done_bytes + news).min(self.total_bytes);
+        let step = (self.total_bytes / STEPS).max(1);
+        if news > 0 && (done >= of || state.done_bytes - state.reported >= step) {
+            state.reported = state.done_bytes;
+            self.events.send(FetchEvent::Progress {
+                file: file.to_owned(),
+                file_done_bytes: done,
+                file_total_bytes: of,
+                done_bytes: state.done_bytes,
+                total_bytes: self.total_bytes,
+            });
         }
     }
 }
@@ -46,25 +56,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn adds_files_up_and_is_announced_once() {
-        let mut tally = Tally::default();
-        assert_eq!(tally.advance("a", 1, 2), None, "nothing before the start");
-        assert_eq!(tally.start(2, 30), Some(FetchEvent::Started { files: 2, total_bytes: 30 }));
-        assert_eq!(tally.start(1, 10), None);
-        let progress =
-            |file: &str, done_bytes| Some(FetchEvent::Progress { file: file.into(), done_bytes, total_bytes: 30 });
-        assert_eq!(tally.advance("a", 4, 10), progress("a", 4));
-        assert_eq!(tally.advance("b", 5, 20), progress("b", 9));
-        assert_eq!(tally.advance("a", 4, 10), None, "nothing new");
-        assert_eq!(tally.advance("a", 3, 10), None, "never backwards");
-        assert_eq!(tally.advance("a", 10, 10), progress("a", 15));
+    fn adds_files_up_and_never_goes_back() {
+        let (events, mut received) = Events::new();
+        let tally = Tally::new(30, events);
+        for (file, done, of) in [("a", 4, 10), ("b", 5, 20), ("a", 4, 10), ("a", 3, 10), ("a", 10, 10)] {
+            tally.advance(file, done, of);
+        }
+        drop(tally);
+        let mut seen = Vec::new();
+        while let Some(FetchEvent::Progress { file, file_done_bytes, done_bytes, .. }) = received.blocking_recv() {
+            seen.push((file, file_done_bytes, done_bytes));
+        }
+        assert_eq!(seen, [("a".to_owned(), 4, 4), ("b".to_owned(), 5, 9), ("a".to_owned(), 10, 15)]);
     }
 
     #[test]
     fn thins_out_a_long_download() {
-        let mut tally = Tally::default();
-        tally.start(1, 1_000_000);
-        let events = (1..=1_000_000).filter(|&done| tally.advance("a", done, 1_000_000).is_some()).count();
-        assert_eq!(events, 1000);
+        let (events, mut received) = Events::new();
+        let tally = Tally::new(1_000_000, events);
+        (1..=1_000_000).for_each(|done| tally.advance("a", done, 1_000_000));
+        drop(tally);
+        let count = std::iter::from_fn(|| received.blocking_recv()).count();
+        assert_eq!(count, 1000);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Every setting is a flag with a variable of the same name; `settings.rs` judges them together.
 
+mod cache;
 mod log;
 mod model;
 mod remote;
@@ -9,7 +10,9 @@ mod server;
 mod store;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use secrecy::SecretString;
 
+pub use cache::CacheArgs;
 pub use log::{LogArgs, LogFormat, LogLevel};
 pub use model::{DeviceArg, ModelArgs, ModelLoad, ThinkingBudgetArg};
 pub use remote::RemoteArgs;
@@ -37,6 +40,9 @@ pub struct Cli {
     /// Who answers.
     #[command(flatten)]
     pub model: ModelArgs,
+    /// Where models are kept.
+    #[command(flatten)]
+    pub cache: CacheArgs,
     /// Who answers elsewhere.
     #[command(flatten)]
     pub remote: RemoteArgs,
@@ -47,6 +53,10 @@ pub struct Cli {
 pub enum Command {
     /// Print every setting with its flag, variable and default, in the form of a .env file
     Settings,
+}
+
+fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(SecretString::from(text))
 }
 
 impl Cli {

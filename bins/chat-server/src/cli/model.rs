@@ -1,13 +1,11 @@
 //! Who answers: the mode, the model of this process and its defaults for sampling.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{Args, ValueEnum};
 use llm_client::ThinkingBudget;
 use qwen_runtime::ComputeDevice;
-use secrecy::SecretString;
 
 /// Who answers: the mode, the model of this process and its defaults for sampling.
 ///
@@ -26,9 +24,6 @@ pub struct ModelArgs {
     /// Checkpoint of the mode `qwen`: `owner/name[@revision][:file.gguf]`, a directory, or a .gguf
     #[arg(long, env = "MODEL", default_value = "Qwen/Qwen3-4B-Thinking-2507")]
     pub model: String,
-    /// Folder of downloaded checkpoints
-    #[arg(long, env = "MODEL_CACHE_DIR", default_value = "./models", value_name = "DIR")]
-    pub model_cache_dir: PathBuf,
     /// Where the model runs: `cpu`, `cuda[:N]` or `metal[:N]` (the last two in builds with that feature)
     #[arg(long, env = "DEVICE", default_value = "cpu")]
     pub device: DeviceArg,
@@ -41,18 +36,6 @@ pub struct ModelArgs {
     /// When the model is loaded
     #[arg(long, env = "MODEL_LOAD", default_value = "eager")]
     pub model_load: ModelLoad,
-    /// Token for private or gated checkpoints
-    #[arg(long, env = "HUGGINGFACE_TOKEN", hide_env_values = true, value_parser = secret, value_name = "TOKEN")]
-    pub huggingface_token: Option<SecretString>,
-    /// huggingface_hub's name for the same; --huggingface-token wins over it
-    #[arg(long, env = "HF_TOKEN", hide_env_values = true, value_parser = secret, value_name = "TOKEN")]
-    pub hf_token: Option<SecretString>,
-    /// Mirror to download checkpoints from
-    #[arg(long, env = "HF_ENDPOINT", value_name = "URL")]
-    pub hf_endpoint: Option<String>,
-    /// Never download: 0 and false are off, anything else is on
-    #[arg(long, env = "HF_HUB_OFFLINE", default_value = "0", action = ArgAction::Set, value_parser = switch)]
-    pub hf_hub_offline: bool,
     /// Most tokens of an answer, reasoning included [default: 512]
     #[arg(long, env = "MAX_NEW_TOKENS", value_parser = clap::value_parser!(u32).range(1..), value_name = "TOKENS")]
     pub max_new_tokens: Option<u32>,
@@ -141,16 +124,6 @@ impl fmt::Display for ThinkingBudgetArg {
             ThinkingBudget::Off => f.write_str("off"),
         }
     }
-}
-
-pub(super) fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
-    Ok(SecretString::from(text))
-}
-
-/// As huggingface_hub reads its switches.
-#[expect(clippy::unnecessary_wraps, reason = "the form of a clap value parser")]
-fn switch(text: &str) -> Result<bool, std::convert::Infallible> {
-    Ok(!matches!(text.to_ascii_lowercase().as_str(), "" | "0" | "false" | "no" | "off"))
 }
 
 fn not_negative(text: &str) -> Result<f32, &'static str> {

@@ -3,7 +3,7 @@
 use clap::Args;
 use secrecy::SecretString;
 
-use super::model::secret;
+use super::secret;
 
 /// Who answers elsewhere: an OpenAI-compatible server.
 #[derive(Debug, Clone, Args)]

@@ -6,8 +6,8 @@ use std::path::Path;
 use model_cache::{CacheError, Fault, ModelSpec, Problem};
 use tempfile::tempdir;
 
-use crate::hub::{COMMIT, Hub};
-use crate::{offline, online, sample, spec};
+use crate::hub::{COMMIT, Hub, sample};
+use crate::{offline, online, spec};
 
 /// Resolves a directory after `spoil` has been at a whole checkpoint in it.
 fn faults_after(files: &std::collections::BTreeMap<String, Vec<u8>>, spoil: impl FnOnce(&Path)) -> Vec<Fault> {

@@ -2,15 +2,27 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod directories;
+mod disk;
 mod fetching;
+#[expect(dead_code, reason = "other programs use the rest")]
+#[path = "../hub/mod.rs"]
 mod hub;
+mod leases;
+mod manage;
+mod manage_fetched;
+mod python;
+mod refreshing;
 mod refusals;
-mod sample;
+mod resuming;
 mod specs;
+mod troubles;
+mod troubles_met;
+mod volumes;
 
 use std::path::Path;
+use std::time::Duration;
 
-use model_cache::{CacheConfig, ModelCache, ModelSpec, Network};
+use model_cache::{CacheConfig, FetchLimits, ModelCache, ModelSpec, Network};
 
 /// A cache without a Hub: any request would fail.
 fn offline(dir: &Path) -> ModelCache {
@@ -26,7 +38,26 @@ fn cache(config: CacheConfig) -> ModelCache {
 }
 
 fn config(dir: &Path, endpoint: &str) -> CacheConfig {
-    CacheConfig { dir: dir.to_owned(), endpoint: Some(endpoint.to_owned()), token: None, network: Network::Online }
+    CacheConfig { endpoint: Some(endpoint.to_owned()), limits: limits(), ..CacheConfig::new(dir) }
+}
+
+/// The patience of somebody who is in a hurry: a Hub on loopback that does not answer at once will not.
+fn limits() -> FetchLimits {
+    FetchLimits {
+        stall: Duration::from_secs(1),
+        retries: 4,
+        first_delay: Duration::from_millis(10),
+        longest_delay: Duration::from_secs(2),
+        ..FetchLimits::default()
+    }
+}
+
+/// Waits until something holds; false when it never does.
+fn eventually(holds: impl Fn() -> bool) -> bool {
+    (0..3000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        holds()
+    })
 }
 
 fn spec(text: &str) -> ModelSpec {

@@ -1,14 +1,14 @@
 //! What the cache says when the Hub refuses, answers badly or is not there.
 
 use std::fs;
-use std::sync::{Mutex, mpsc};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use model_cache::{CacheConfig, CacheError, Denial, FetchEvent, ModelCache, Network, Problem};
+use model_cache::{CacheConfig, CacheError, Denial, FetchEvent, ModelCache, Network};
 use tempfile::tempdir;
 
-use crate::hub::{Access, COMMIT, Hub, Repo, Trouble, etag};
-use crate::{cache, config, offline, online, sample, spec};
+use crate::hub::{COMMIT, Hub, INVALID_TOKEN, On, Rule, Trouble, sample};
+use crate::{cache, config, disk, offline, online, spec};
 
 async fn failure(cache: &ModelCache, model: &str) -> CacheError {
     cache.fetch(&spec(model), &|_| ()).await.unwrap_err()
@@ -37,9 +37,7 @@ async fn missing_repositories_and_revisions_are_not_found() {
 
 #[tokio::test]
 async fn a_repository_without_what_is_needed_names_the_file() {
-    let mut pickled = sample::repo("acme/pickled");
-    pickled.files.remove("model.safetensors");
-    let hub = Hub::start(vec![pickled]);
+    let hub = Hub::start(vec![sample::repo("acme/pickled").without("model.safetensors")]);
     let dir = tempdir().unwrap();
     let cache = online(dir.path(), &hub);
     for (model, expected) in [("acme/pickled", "model.safetensors"), ("acme/pickled:absent.gguf", "absent.gguf")] {
@@ -51,14 +49,18 @@ async fn a_repository_without_what_is_needed_names_the_file() {
 
 #[tokio::test]
 async fn a_gated_repository_says_what_is_lacking() {
-    let hub = Hub::start(vec![Repo { access: Access::Gated("hf_good"), ..sample::repo("acme/gated") }]);
+    let hub = Hub::start(vec![sample::repo("acme/gated").gated("hf_good")]);
     let dir = tempdir().unwrap();
     let anonymous = config(dir.path(), &hub.url());
-    let stranger = CacheConfig { token: Some("hf_other".parse().unwrap()), ..anonymous.clone() };
-    for (config, expected) in [(anonymous, Denial::TokenNeeded), (stranger, Denial::NotPermitted)] {
+    let with = |token: &str| CacheConfig { token: Some(token.parse().unwrap()), ..anonymous.clone() };
+    for (config, expected, words) in [
+        (anonymous.clone(), Denial::TokenNeeded, ["licence", "is restricted"]),
+        (with("hf_other"), Denial::NotPermitted, ["licence", "is restricted"]),
+        (with(INVALID_TOKEN), Denial::TokenRejected, ["not valid", "Invalid credentials"]),
+    ] {
         let error = failure(&cache(config), "acme/gated").await;
         let text = error.to_string();
-        assert!(text.contains("token") && text.contains("licence") && text.contains("is restricted"), "{text}");
+        assert!(text.contains("token") && words.iter().all(|word| text.contains(word)), "{text}");
         assert!(matches!(error, CacheError::AccessDenied { denial, .. } if denial == expected), "{text}");
     }
 }
@@ -66,16 +68,19 @@ async fn a_gated_repository_says_what_is_lacking() {
 #[tokio::test]
 async fn an_error_page_is_never_taken_for_a_file() {
     for refused in ["chat_template.jinja", "config.json", "tokenizer.json"] {
-        let hub = Hub::start(vec![Repo { trouble: Trouble::Refused(refused), ..sample::repo("acme/tiny") }]);
+        let hub = Hub::troubled(
+            vec![sample::repo("acme/tiny")],
+            vec![Rule::always(On::Resolve, Trouble::WebPage).of(refused)],
+        );
         let dir = tempdir().unwrap();
         let cache = online(dir.path(), &hub);
         let error = failure(&cache, "acme/tiny").await;
-        let CacheError::Incomplete { path, missing } = &error else { panic!("{error:?}") };
-        assert!(missing.iter().all(|fault| fault.file == refused), "{error}");
-        assert!(missing.iter().any(|fault| matches!(fault.problem, Problem::Length { actual: 20, .. })), "{error}");
-        assert!(!path.join(refused).exists(), "{refused} is gone, with its bytes");
-        assert!(!path.join("../../blobs").join(etag(refused)).exists());
-        assert!(path.join("model.safetensors").exists(), "what is whole stays");
+        let text = error.with_causes();
+        assert!(text.contains(refused), "{text}");
+        disk::assert_sound(dir.path());
+        let blobs = disk::names(&disk::repo(dir.path(), "acme/tiny").join("blobs"));
+        assert!(!blobs.contains(&sample::repo("acme/tiny").etag(refused)), "{refused}");
+        assert!(matches!(cache.resolve(&spec("acme/tiny")), Err(CacheError::NotCached { .. })));
     }
 }
 
@@ -112,29 +117,10 @@ async fn offline_says_so() {
 }
 
 #[tokio::test]
-async fn a_web_page_is_no_usable_answer() {
-    let hub = Hub::start(vec![Repo { trouble: Trouble::WebPage, ..sample::repo("acme/tiny") }]);
-    let dir = tempdir().unwrap();
-    let error = failure(&online(dir.path(), &hub), "acme/tiny").await;
-    assert!(matches!(error, CacheError::Hub { .. }), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_cut_connection_leaves_no_file() {
-    let hub = Hub::start(vec![Repo { trouble: Trouble::Cut, ..sample::repo("acme/tiny") }]);
-    let dir = tempdir().unwrap();
-    let cache = online(dir.path(), &hub);
-    let error = failure(&cache, "acme/tiny").await;
-    assert!(matches!(error, CacheError::Network { .. }), "{error:?}");
-    let repo = dir.path().join("models--acme--tiny");
-    assert!(!repo.join("blobs").join(etag("model.safetensors")).exists());
-    assert!(matches!(cache.resolve(&spec("acme/tiny")), Err(CacheError::NotCached { .. })));
-}
-
-#[tokio::test]
 async fn dropping_the_future_stops_the_download() {
-    let (ended, seen_end) = mpsc::channel();
-    let hub = Hub::start(vec![Repo { trouble: Trouble::Endless(ended), ..sample::repo("acme/tiny") }]);
+    let slowly = Trouble::Pace(1, Duration::from_millis(20));
+    let hub =
+        Hub::troubled(vec![sample::repo("acme/tiny")], vec![Rule::always(On::Bytes, slowly).of("model.safetensors")]);
     let dir = tempdir().unwrap();
     let cache = online(dir.path(), &hub);
     let (started, seen_start) = tokio::sync::oneshot::channel();
@@ -152,7 +138,15 @@ async fn dropping_the_future_stops_the_download() {
         _ = seen_start => {}
         result = cache.fetch(&model, &signal) => panic!("it cannot end: {result:?}"),
     }
-    let seen_end = tokio::task::spawn_blocking(move || seen_end.recv_timeout(Duration::from_secs(30)));
-    assert_eq!(seen_end.await.unwrap(), Ok(()), "the Hub has noticed that nobody reads any more");
-    drop(hub);
+    assert!(crate::eventually(|| hub.under_way() == 0), "the Hub has noticed that nobody reads any more");
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_is_not_even_asked_for() {
+    let hub = Hub::start(vec![sample::repo("acme/tiny")]);
+    let dir = tempdir().unwrap();
+    let allowed = "Qwen/*, acme/other".parse().unwrap();
+    let error = failure(&cache(CacheConfig { allowed, ..config(dir.path(), &hub.url()) }), "acme/tiny").await;
+    assert!(matches!(&error, CacheError::NotAllowed { repo } if repo.name() == "tiny"), "{error:?}");
+    assert_eq!(hub.seen(), []);
 }

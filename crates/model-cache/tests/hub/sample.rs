@@ -1,4 +1,4 @@
-//! Small checkpoints to put into repositories and directories.
+//! Small checkpoints to put into repositories and directories, and one large enough to be interrupted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,19 +6,53 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::hub::{Access, Repo, Trouble};
+use super::{Content, Repo};
+
+/// The weights of a checkpoint in one file.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 
 /// A safetensors file with one float32 tensor of `elements` elements.
 pub(crate) fn safetensors(elements: usize) -> Vec<u8> {
+    let mut bytes = header(elements * 4);
+    bytes.extend(std::iter::repeat_n(0, elements * 4));
+    bytes
+}
+
+/// A safetensors file of about this length whose bytes do not repeat.
+pub(crate) fn weights(len: usize) -> Vec<u8> {
+    let mut bytes = header(len / 4 * 4);
+    bytes.extend(noise(len as u64).flat_map(u64::to_le_bytes).take(len / 4 * 4));
+    bytes
+}
+
+/// The same, as large as one likes, without being in memory.
+pub(crate) fn endless_weights(len: u64) -> Content {
+    let len = len / 4 * 4;
+    let head = header(len as usize);
+    let block: Vec<u8> = noise(len).flat_map(u64::to_le_bytes).take(1 << 23).collect();
+    Content::Pattern { len: head.len() as u64 + len, head: head.into(), block: block.into() }
+}
+
+fn header(len: usize) -> Vec<u8> {
     let header = json!({
         "__metadata__": {"format": "pt"},
-        "weight": {"dtype": "F32", "shape": [elements], "data_offsets": [0, elements * 4]},
+        "weight": {"dtype": "F32", "shape": [len / 4], "data_offsets": [0, len]},
     })
     .to_string();
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
-    bytes.extend(std::iter::repeat_n(0, elements * 4));
     bytes
+}
+
+/// Numbers without end, always the same ones (xorshift64*).
+pub(crate) fn noise(seed: u64) -> impl Iterator<Item = u64> {
+    let mut state = seed | 1;
+    std::iter::repeat_with(move || {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    })
 }
 
 /// The smallest beginning of a GGUF file: magic, version 3, no tensor, no metadata.
@@ -34,8 +68,13 @@ fn texts() -> BTreeMap<String, Vec<u8>> {
 
 /// A checkpoint in one file.
 pub(crate) fn checkpoint() -> BTreeMap<String, Vec<u8>> {
+    with_weights(safetensors(1000))
+}
+
+/// A checkpoint with these weights.
+pub(crate) fn with_weights(weights: Vec<u8>) -> BTreeMap<String, Vec<u8>> {
     let mut files = texts();
-    files.insert("model.safetensors".to_owned(), safetensors(1000));
+    files.insert(WEIGHTS.to_owned(), weights);
     files
 }
 
@@ -45,14 +84,14 @@ pub(crate) fn sharded() -> BTreeMap<String, Vec<u8>> {
     let mut files = texts();
     let index = json!({"metadata": {}, "weight_map": {"a": shards[0], "b": shards[1], "c": shards[1]}});
     files.insert("model.safetensors.index.json".to_owned(), index.to_string().into_bytes());
-    for shard in shards {
-        files.insert(shard.to_owned(), safetensors(50));
+    for (shard, elements) in shards.into_iter().zip([50, 60]) {
+        files.insert(shard.to_owned(), safetensors(elements));
     }
     files
 }
 
 /// A repository as they are: the checkpoint among files that nobody here needs.
-pub(crate) fn repo(id: &'static str) -> Repo {
+pub(crate) fn repo(id: &str) -> Repo {
     let mut files = checkpoint();
     for (file, bytes) in [
         ("README.md", b"# Tiny".to_vec()),
@@ -63,7 +102,12 @@ pub(crate) fn repo(id: &'static str) -> Repo {
     ] {
         files.insert(file.to_owned(), bytes);
     }
-    Repo { id, files, access: Access::Open, trouble: Trouble::None }
+    Repo::new(id, files)
+}
+
+/// A repository with a checkpoint of about this many bytes.
+pub(crate) fn large_repo(id: &str, len: usize) -> Repo {
+    Repo::new(id, with_weights(weights(len)))
 }
 
 /// Writes files into a directory, which is made.

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Compares this workspace with other software that does the same. Run by hand: it needs Python 3 and
+# a package index, and takes some minutes. What it prints is read by people; it fails when ours is
+# worse than it may be.
+#
+#   ci/peers.sh            all comparisons
+#   ci/peers.sh hub        huggingface_hub and fetch-model before a Hub that misbehaves
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+peers=$target/peers
+
+python() {
+  if [ ! -x "$peers/bin/python" ]; then python3 -m venv "$peers"; fi
+  "$peers/bin/python" "$@"
+}
+
+hub() {
+  python -m pip install --quiet 'huggingface_hub>=2,<3'
+  cargo build --release --locked -p fetch-model
+  cargo build --release --locked -p model-cache --example fake_hub
+  python ci/peers/hub.py "$target/release/examples/fake_hub" "$target/release/fetch-model"
+}
+
+if [ $# -eq 0 ]; then set -- hub; fi
+for comparison in "$@"; do
+  case $comparison in
+    hub) "$comparison" ;;
+    *) echo "no such comparison: $comparison" >&2; exit 2 ;;
+  esac
+done

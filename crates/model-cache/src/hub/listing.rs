@@ -1,0 +1,119 @@
+//! Owns asking what a repository consists of: the only file that names hf-hub.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use hf_hub::repository::RepoTreeEntry;
+use hf_hub::{HFClient, HFError, HFResult};
+
+use super::refusal::{Answer, Asked};
+use super::{Again, Hub, Trouble};
+use crate::{CacheError, RepoId};
+
+/// Stands in for "no token". hf-hub takes a missing token from the environment and from the user's home, which a library
+/// must not do; one that cannot be an HTTP header's value it never sends.
+const NO_TOKEN: &str = "\n";
+
+/// Files beyond this are not kept in git itself, in bytes: their digest is asked for one by one.
+const GIT_LIMIT: u64 = 10_000_000;
+
+/// One file of a commit, as the Hub lists it.
+#[derive(Debug)]
+pub(crate) struct TreeFile {
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    /// git's own id of the content; of a pointer, where the content is kept elsewhere.
+    pub(crate) oid: String,
+    pub(crate) kept: Kept,
+}
+
+/// Where the Hub keeps the bytes of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// In git: its id is that of the bytes.
+    InGit,
+    /// In Git LFS or Xet.
+    Elsewhere,
+}
+
+impl Hub {
+    /// The commit that a revision is, 40 hexadecimal digits.
+    pub(crate) async fn commit(&self, repo: &RepoId, revision: &str) -> Result<String, Trouble> {
+        let asked = Asked { repo, revision, file: None };
+        let model = self.listing_client(asked)?.model(repo.owner(), repo.name());
+        let info = self.in_time(asked, model.info().revision(revision).send()).await?;
+        info.sha.filter(|sha| crate::layout::is_commit(sha)).ok_or_else(|| Trouble {
+            error: self.unusable("it did not say which commit the revision is"),
+            again: Again::Briefly,
+        })
+    }
+
+    /// The files of a commit, folders' files included.
+    pub(crate) async fn tree(&self, repo: &RepoId, commit: &str) -> Result<Vec<TreeFile>, Trouble> {
+        let asked = Asked { repo, revision: commit, file: None };
+        let model = self.listing_client(asked)?.model(repo.owner(), repo.name());
+        let listing = model.list_tree().revision(commit).recursive(true).send();
+        let mut entries = pin!(listing.map_err(|error| self.named(asked, error))?);
+        let mut files = Vec::new();
+        while let Some(entry) = self.in_time(asked, async { entries.next().await.transpose() }).await? {
+            if let RepoTreeEntry::File { oid, size, path, lfs, xet_hash, .. } = entry {
+                let elsewhere = lfs.is_some() || xet_hash.is_some() || size > GIT_LIMIT;
+                let kept = if elsewhere { Kept::Elsewhere } else { Kept::InGit };
+                files.push(TreeFile { path, size, oid, kept });
+            }
+        }
+        Ok(files)
+    }
+
+    fn listing_client(&self, asked: Asked<'_>) -> Result<HFClient, Trouble> {
+        // Each of these, unset, would be looked for in the environment. How often something is tried is decided by
+        // `Patience`, which knows what the Hub asks for.
+        HFClient::builder()
+            .endpoint(self.endpoint())
+            .token(self.token().unwrap_or(NO_TOKEN))
+            .cache_enabled(false)
+            .cache_dir("")
+            .user_agent(super::http::USER_AGENT)
+            .client(self.following().clone())
+            .retry_max_attempts(0)
+            .build()
+            .map_err(|error| self.named(asked, error))
+    }
+
+    async fn in_time<T>(&self, asked: Asked<'_>, answer: impl Future<Output = HFResult<T>>) -> Result<T, Trouble> {
+        match tokio::time::timeout(self.patience_for_an_answer(), answer).await {
+            Ok(answer) => answer.map_err(|error| self.named(asked, error)),
+            Err(_) => Err(self.silent(self.patience_for_an_answer())),
+        }
+    }
+
+    pub(super) fn silent(&self, after: Duration) -> Trouble {
+        let error = self.unreachable(format!("it did not answer within {} s", after.as_secs_f32()));
+        Trouble { error, again: Again::Briefly }
+    }
+
+    /// Says in our words what the Hub or the way to it did.
+    fn named(&self, asked: Asked<'_>, error: HFError) -> Trouble {
+        match error {
+            HFError::RateLimited { retry_after, .. } => {
+                Trouble { error: CacheError::RateLimited { retry_after }, again: Again::Patiently(retry_after) }
+            }
+            HFError::Http { ref context }
+            | HFError::AuthRequired { ref context }
+            | HFError::Forbidden { ref context }
+            | HFError::RepoNotFound { context: Some(ref context), .. }
+            | HFError::RevisionNotFound { context: Some(ref context), .. } => {
+                let answer = Answer {
+                    status: context.status.as_u16(),
+                    code: context.error_code.as_deref().unwrap_or_default(),
+                    message: context.server_message.as_deref().unwrap_or_default(),
+                    retry_after: None,
+                };
+                self.refusal(asked, &answer)
+            }
+            HFError::Request { source, .. } => self.no_answer(source, Again::Briefly),
+            other => Trouble { error: self.unusable(other), again: Again::Briefly },
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Owns what makes bytes a version of a model: the links of a commit's folder, and the commit of a branch.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::layout::Layout;
+use crate::listing::ListedFile;
+use crate::{CacheError, write};
+
+/// The file without which nothing is a checkpoint. It gets its name last, so that a folder that has it has the others.
+const LAST: &str = "config.json";
+
+/// Gives the files of a commit their names.
+pub(crate) fn publish(layout: &Layout, commit: &str, files: &[ListedFile]) -> Result<(), CacheError> {
+    let folder = layout.snapshot(commit);
+    let (last, first): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.path == LAST);
+    for file in first.into_iter().chain(last) {
+        let link = folder.join(&file.path);
+        let depth = Path::new(&file.path).components().count();
+        let up: PathBuf = std::iter::repeat_n("..", depth + 1).collect();
+        let target = up.join("blobs").join(file.digest.hex());
+        if fs::read_link(&link).is_ok_and(|present| present == target) {
+            continue;
+        }
+        write::directory_of(&link)?;
+        let blob = layout.blob(&file.digest);
+        replace(&link, |link| symlink(&target, link).or_else(|_| fs::hard_link(&blob, link)))
+            .map_err(|error| CacheError::io(&link, error))?;
+    }
+    Ok(())
+}
+
+/// Says which commit a branch or tag is, and with that, when it was last asked.
+pub(crate) fn refer(layout: &Layout, revision: &str, commit: &str) -> Result<(), CacheError> {
+    write::atomically(&layout.reference(revision), commit.as_bytes())
+}
+
+/// Makes a link under a name of its own and renames it, so that the name is never without a file.
+fn replace(link: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    let mut name = link.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", Uuid::new_v4().simple()));
+    let temporary = link.with_file_name(name);
+    make(&temporary).and_then(|()| fs::rename(&temporary, link)).or_else(|error| {
+        let _ = fs::remove_file(&temporary);
+        // Another process may have made the same link meanwhile.
+        if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
+    })
+}

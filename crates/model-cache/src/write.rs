@@ -1,0 +1,35 @@
+//! Owns writing small files of the cache so that nobody ever sees half of one. Must not know what stands in them.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::CacheError;
+
+/// Writes a file under a name of its own and renames it; makes the folder where it is missing.
+pub(crate) fn atomically(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
+    directory_of(path)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", Uuid::new_v4().simple()));
+    let temporary = path.with_file_name(name);
+    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
+        let _ = fs::remove_file(&temporary);
+        CacheError::io(path, error)
+    })
+}
+
+/// Makes the folder that `path` lies in.
+pub(crate) fn directory_of(path: &Path) -> Result<(), CacheError> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    fs::create_dir_all(parent).map_err(|error| CacheError::io(parent, error))
+}
+
+/// Removes a file; one that is gone already is as good.
+pub(crate) fn remove(path: &Path) -> Result<(), CacheError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(CacheError::io(path, error)),
+        _ => Ok(()),
+    }
+}
