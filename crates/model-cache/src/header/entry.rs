@@ -1,10 +1,13 @@
 //! Owns what a safetensors header says of one name: a tensor, or `__metadata__`. Must not know about other names.
+//!
+//! Whatever stands in place of something else goes to a visitor (`deserialize_any`), which says so in few words. Where
+//! the parser is told what to expect, it repeats the text that it found, escaped, and takes 25 times the text's length.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, Expected, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::dtype::Dtype;
 
@@ -16,15 +19,16 @@ pub(super) struct Entry {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Fields {
     dtype: Dtype,
     shape: Shape,
-    data_offsets: (u64, u64),
+    data_offsets: Range,
 }
 
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EntryVisitor)
+        deserializer.deserialize_any(EntryVisitor)
     }
 }
 
@@ -42,7 +46,11 @@ impl<'de> Visitor<'de> for EntryVisitor {
         let Fields { dtype, shape, data_offsets } = Fields::deserialize(MapAccessDeserializer::new(map))?;
         let bits = shape.elements.and_then(|elements| elements.checked_mul(dtype.bits));
         let bytes = bits.filter(|bits| bits.is_multiple_of(8)).map(|bits| bits / 8);
-        Ok(Entry { bytes, data_offsets })
+        Ok(Entry { bytes, data_offsets: data_offsets.0 })
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Entry, E> {
+        Err(text_instead_of(&self))
     }
 }
 
@@ -53,7 +61,7 @@ struct Shape {
 
 impl<'de> Deserialize<'de> for Shape {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ShapeVisitor)
+        deserializer.deserialize_any(ShapeVisitor)
     }
 }
 
@@ -69,10 +77,70 @@ impl<'de> Visitor<'de> for ShapeVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut dimensions: A) -> Result<Shape, A::Error> {
         let mut elements = Some(1_u64);
-        while let Some(dimension) = dimensions.next_element()? {
+        while let Some(Number(dimension)) = dimensions.next_element()? {
             elements = elements.and_then(|elements| elements.checked_mul(dimension));
         }
         Ok(Shape { elements })
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Shape, E> {
+        Err(text_instead_of(&self))
+    }
+}
+
+/// Where something begins and ends.
+struct Range((u64, u64));
+
+impl<'de> Deserialize<'de> for Range {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RangeVisitor)
+    }
+}
+
+struct RangeVisitor;
+
+impl<'de> Visitor<'de> for RangeVisitor {
+    type Value = Range;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("two offsets")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut offsets: A) -> Result<Range, A::Error> {
+        match (offsets.next_element()?, offsets.next_element()?) {
+            (Some(Number(begin)), Some(Number(end))) => Ok(Range((begin, end))),
+            _ => Err(A::Error::custom("data_offsets are not two")),
+        }
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Range, E> {
+        Err(text_instead_of(&self))
+    }
+}
+
+struct Number(u64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+struct NumberVisitor;
+
+impl Visitor<'_> for NumberVisitor {
+    type Value = Number;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a whole number")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Number, E> {
+        Ok(Number(number))
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Number, E> {
+        Err(text_instead_of(&self))
     }
 }
 
@@ -81,7 +149,7 @@ pub(super) struct Metadata;
 
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MetadataVisitor)
+        deserializer.deserialize_any(MetadataVisitor)
     }
 }
 
@@ -97,6 +165,10 @@ impl<'de> Visitor<'de> for MetadataVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
         while map.next_entry::<Text, Text>()?.is_some() {}
         Ok(Metadata)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Metadata, E> {
+        Err(text_instead_of(&self))
     }
 }
 
@@ -121,4 +193,9 @@ impl Visitor<'_> for TextVisitor {
     fn visit_str<E: Error>(self, _: &str) -> Result<Text, E> {
         Ok(Text)
     }
+}
+
+/// Says that something else was expected, without the text itself.
+fn text_instead_of<E: Error>(expected: &dyn Expected) -> E {
+    E::invalid_type(Unexpected::Other("a text"), expected)
 }

@@ -29,7 +29,8 @@ pub(crate) fn problem(path: &Path) -> Result<Option<Problem>, CacheError> {
 /// header is right. Reads the header, not the tensors.
 ///
 /// Checked are the rules of the [format](https://github.com/huggingface/safetensors#format): the header is no longer
-/// than 100 MB and than the file, begins with `{`, is JSON in UTF-8 and names no tensor twice; every dtype is known;
+/// than 100 MB and than the file, begins with `{`, is JSON in UTF-8 of nothing but tensors and texts, and names no
+/// tensor twice; every dtype is known;
 /// every range of bytes is as long as dtype and shape say; the ranges cover the rest of the file without holes or
 /// overlaps, and the file ends with the last of them. One rule is our own: a header of more than 1 MiB is at most an
 /// eighth of its file, as any model's is by far. So no header costs more memory than its file is long, or 8 MiB.
