@@ -49,7 +49,7 @@ impl<R: Read> Source<R> {
         self.position
     }
 
-    /// Whether the header can go on for `count` times `bytes` bytes; `what` they are, for the sentence that says no.
+    /// Where the header is after `count` times `bytes` bytes; `what` they are, for the sentence that refuses them.
     pub(super) fn expect(&self, what: &str, count: u64, bytes: u64) -> Result<u64, Stop> {
         let end = count.checked_mul(bytes).and_then(|bytes| self.position.checked_add(bytes));
         match end {
@@ -58,7 +58,7 @@ impl<R: Read> Source<R> {
             Some(end) if end <= MAX_HEADER => {
                 Err(Stop::Problem(Problem::Length { expected: end, actual: self.length }))
             }
-            _ => Err(Stop::malformed(format!("{what} of {count} is not possible in a header"))),
+            _ => Err(Stop::malformed(format!("its header would be longer than 256 MiB ({what}: {count})"))),
         }
     }
 

@@ -79,7 +79,7 @@ fn counts_are_judged_by_what_the_file_can_hold() {
         }
     }
     let long = [&1_000_000_000_000_u64.to_le_bytes(), b"abc".as_slice()].concat();
-    assert_malformed(with_value("a", 8, &long), "text of 1000000000000");
+    assert_malformed(with_value("a", 8, &long), "text: 1000000000000");
     let array = [&8_u32.to_le_bytes(), u64::MAX.to_le_bytes().as_slice()].concat();
     assert_malformed(with_value("a", 9, &array), "array");
     let kinds = [4_u32.to_le_bytes().as_slice(), &(u64::MAX / 4).to_le_bytes()].concat();
