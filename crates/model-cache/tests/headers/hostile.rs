@@ -44,7 +44,7 @@ fn mutated(mut file: Vec<u8>, mutations: Vec<(Index, Vec<u8>)>) -> Vec<u8> {
 }
 
 /// Both checks' answers are the same however the bytes come, and a length is never wrong where it is right.
-fn assert_sane(file: &[u8]) -> Result<(), TestCaseError> {
+pub(crate) fn assert_sane(file: &[u8]) -> Result<(), TestCaseError> {
     let length = file.len() as u64;
     let problems = [safetensors_problem(file), gguf_problem(file)];
     prop_assert_eq!(&problems[0], &check_safetensors(Drops(file), length).unwrap());

@@ -1,6 +1,7 @@
 //! The headers of weight files: what is right, what is wrong, and what is hostile.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod corpus;
 mod gguf;
 mod hostile;
 mod safetensors;
