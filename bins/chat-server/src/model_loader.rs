@@ -81,6 +81,7 @@ impl CachedModelLoader {
                 tracing::warn!(model = %self.spec, seconds, "the download waits: {reason}");
                 stage = format!("{stage}; waiting: {reason}");
             }
+            FetchEvent::Warning { message } => tracing::warn!(model = %self.spec, "{message}"),
             FetchEvent::Finished { .. } => tracing::info!(model = %self.spec, "the model is in the cache"),
             _ => {}
         }

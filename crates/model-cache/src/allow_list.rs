@@ -54,7 +54,6 @@ impl FromStr for AllowList {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test's failure is its message")]
 mod tests {
     use super::*;
 

@@ -103,7 +103,6 @@ impl ModelCache {
             }
             (Err(error), Ok(cached)) => {
                 let message = format!("{}; the cached {spec} is used", error.with_causes());
-                tracing::warn!("{message}");
                 progress(FetchEvent::Warning { message });
                 Ok(cached)
             }

@@ -77,7 +77,6 @@ fn hash(mut hasher: impl sha2::Digest, mut reader: impl Read) -> io::Result<Stri
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test's failure is its message")]
 mod tests {
     use super::*;
 

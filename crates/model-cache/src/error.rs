@@ -140,7 +140,7 @@ pub enum CacheError {
         what: String,
     },
     /// No answer from the Hub: check the network, the proxy and the endpoint, then try again.
-    #[error("the Hub at {endpoint} cannot be reached; check the route (NAT), DNS, HTTPS_PROXY and HF_ENDPOINT")]
+    #[error("the connection to the Hub at {endpoint} fails; check the route (NAT), DNS, HTTPS_PROXY and HF_ENDPOINT")]
     Network {
         /// The Hub's URL.
         endpoint: String,

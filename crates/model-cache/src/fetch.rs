@@ -206,8 +206,8 @@ where
 fn remember(layout: &Layout, commit: &str, files: &[ListedFile], checkpoint: bool) -> Result<(), CacheError> {
     let path = layout.listing(commit);
     let mut listing = Listing::read(&path)?.unwrap_or_default();
-    let before = listing.clone();
     let names = if checkpoint { files.iter().map(|file| file.path.clone()).collect() } else { BTreeSet::new() };
     listing.merge(Listing { files: files.to_vec(), checkpoint: names });
-    if listing == before { Ok(()) } else { listing.write(&path) }
+    // Written even if nothing is new: its time is that of the last try, and until a day later nothing of it is pruned.
+    listing.write(&path)
 }

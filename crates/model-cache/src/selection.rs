@@ -55,7 +55,6 @@ fn is_pickle(file: &str) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test's failure is its message")]
 mod tests {
     use super::*;
 

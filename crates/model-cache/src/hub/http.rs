@@ -100,9 +100,8 @@ impl Hub {
         let etag = header("x-linked-etag", ETAG);
         let digest = etag.and_then(|etag| Digest::parse(etag.trim_start_matches("W/").trim_matches('"')));
         let size = header("x-linked-size", reqwest::header::CONTENT_LENGTH).and_then(|size| size.parse().ok());
-        size.zip(digest).ok_or_else(|| Trouble {
-            error: self.unusable(format!("it does not say the size and the digest of {file}")),
-            again: Again::Briefly,
+        size.zip(digest).ok_or_else(|| {
+            Trouble::new(self.unusable(format!("it does not say the size and the digest of {file}")), Again::Briefly)
         })
     }
 
@@ -128,14 +127,14 @@ impl Hub {
                 Some(start) if start == wanted => start,
                 _ => {
                     let error = self.unusable(format!("it sent another part of {file} than it was asked for"));
-                    return Err(Trouble { error, again: Again::Briefly });
+                    return Err(Trouble::new(error, Again::Briefly));
                 }
             },
             // The login page of a proxy is a success, too; none of it may get between the bytes of a file.
             _ => match response.content_length() {
                 Some(length) if length != listed.size => {
                     let error = self.unusable(format!("it sent {length} bytes for {file}, which has {}", listed.size));
-                    return Err(Trouble { error, again: Again::Briefly });
+                    return Err(Trouble::new(error, Again::Briefly));
                 }
                 _ => 0,
             },
@@ -178,7 +177,8 @@ impl Hub {
             message: text("x-error-message"),
             retry_after: retry_after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs),
         };
-        Err(self.refusal(asked, &answer))
+        let at_the_hub = Url::parse(&self.endpoint).is_ok_and(|hub| hub.origin() == response.url().origin());
+        Err(if at_the_hub { self.refusal(asked, &answer) } else { self.refusal_elsewhere(&answer) })
     }
 
     /// What it means that a request had no answer. `again` is for an answer that may come later.
@@ -186,11 +186,11 @@ impl Hub {
         // The address that a redirect leads to is signed, and a signature is a secret.
         let error = error.without_url();
         if error.is_redirect() || error.is_builder() {
-            Trouble { error: self.unusable(error), again: Again::Never }
+            Trouble::new(self.unusable(error), Again::Never)
         } else if error.is_decode() {
-            Trouble { error: self.unusable(error), again: Again::Briefly }
+            Trouble::new(self.unusable(error), Again::Briefly)
         } else {
-            Trouble { error: self.unreachable(error), again }
+            Trouble::new(self.unreachable(error), again)
         }
     }
 }
@@ -198,9 +198,9 @@ impl Hub {
 impl Body {
     /// The next bytes; `None` when the host has no more. Gives up a connection that is stalled.
     pub(crate) async fn next(&mut self, hub: &Hub, file: &str) -> Result<Option<Bytes>, Trouble> {
-        let stalled = |stall| Trouble {
-            error: CacheError::Stalled { endpoint: hub.endpoint.clone(), file: file.to_owned(), after: stall },
-            again: Again::Patiently(None),
+        let stalled = |after| {
+            let error = CacheError::Stalled { endpoint: hub.endpoint.clone(), file: file.to_owned(), after };
+            Trouble::new(error, Again::Patiently(None))
         };
         let Ok(chunk) = tokio::time::timeout(self.stall, self.response.chunk()).await else {
             return Err(stalled(self.stall));

@@ -43,10 +43,9 @@ impl Hub {
         let asked = Asked { repo, revision, file: None };
         let model = self.listing_client(asked)?.model(repo.owner(), repo.name());
         let info = self.in_time(asked, model.info().revision(revision).send()).await?;
-        info.sha.filter(|sha| crate::layout::is_commit(sha)).ok_or_else(|| Trouble {
-            error: self.unusable("it did not say which commit the revision is"),
-            again: Again::Briefly,
-        })
+        info.sha
+            .filter(|sha| crate::layout::is_commit(sha))
+            .ok_or_else(|| Trouble::new(self.unusable("it did not say which commit the revision is"), Again::Briefly))
     }
 
     /// The files of a commit, folders' files included.
@@ -90,14 +89,14 @@ impl Hub {
 
     pub(super) fn silent(&self, after: Duration) -> Trouble {
         let error = self.unreachable(format!("it did not answer within {} s", after.as_secs_f32()));
-        Trouble { error, again: Again::Briefly }
+        Trouble::new(error, Again::Briefly)
     }
 
     /// Says in our words what the Hub or the way to it did.
     fn named(&self, asked: Asked<'_>, error: HFError) -> Trouble {
         match error {
             HFError::RateLimited { retry_after, .. } => {
-                Trouble { error: CacheError::RateLimited { retry_after }, again: Again::Patiently(retry_after) }
+                Trouble::new(CacheError::RateLimited { retry_after }, Again::Patiently(retry_after))
             }
             HFError::Http { ref context }
             | HFError::AuthRequired { ref context }
@@ -113,7 +112,7 @@ impl Hub {
                 self.refusal(asked, &answer)
             }
             HFError::Request { source, .. } => self.no_answer(source, Again::Briefly),
-            other => Trouble { error: self.unusable(other), again: Again::Briefly },
+            other => Trouble::new(self.unusable(other), Again::Briefly),
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::{CacheError, FetchEvent, FetchLimits};
 /// A failed try.
 #[derive(Debug)]
 pub(crate) struct Trouble {
-    pub(crate) error: CacheError,
+    /// In a box: it is passed through many hands, and mostly not made.
+    pub(crate) error: Box<CacheError>,
     pub(crate) again: Again,
 }
 
@@ -29,8 +30,12 @@ pub(crate) enum Again {
 const BRIEF: u32 = 2;
 
 impl Trouble {
+    pub(crate) fn new(error: CacheError, again: Again) -> Self {
+        Self { error: Box::new(error), again }
+    }
+
     pub(crate) fn never(error: CacheError) -> Self {
-        Self { error, again: Again::Never }
+        Self::new(error, Again::Never)
     }
 }
 
@@ -60,10 +65,10 @@ impl<'a> Patience<'a> {
             Again::Patiently(_) => self.limits.retries,
         };
         if self.failures >= allowed {
-            return Err(trouble.error);
+            return Err(*trouble.error);
         }
         let delay = match trouble.again {
-            Again::Patiently(Some(asked)) if asked > self.limits.longest_delay => return Err(trouble.error),
+            Again::Patiently(Some(asked)) if asked > self.limits.longest_delay => return Err(*trouble.error),
             Again::Patiently(Some(asked)) => asked.max(self.limits.first_delay),
             _ => self.backoff(),
         };

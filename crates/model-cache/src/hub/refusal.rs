@@ -53,19 +53,29 @@ impl Hub {
             (401 | 403, _) if !self.sends_token() => denied(Denial::TokenNeeded),
             (401, code) if code != "GatedRepo" => denied(Denial::TokenRejected),
             (401 | 403, _) => denied(Denial::NotPermitted),
-            (429, _) => Trouble {
-                error: CacheError::RateLimited { retry_after: answer.retry_after },
-                again: Again::Patiently(answer.retry_after),
-            },
+            (429, _) => rate_limited(answer),
             (status, _) => {
                 let said = if answer.message.is_empty() { String::new() } else { format!(": {}", answer.message) };
                 let again = match status {
                     408 | 500..=599 => Again::Patiently(answer.retry_after),
                     _ => Again::Briefly,
                 };
-                Trouble { error: self.unusable(format!("it answered with status {status}{said}")), again }
+                Trouble::new(self.unusable(format!("it answered with status {status}{said}")), again)
             }
         }
+    }
+
+    /// What it means that the host refuses that the Hub sent its caller to. It knows neither repositories nor tokens:
+    /// most often the address is no longer valid, and the Hub gives out another.
+    pub(super) fn refusal_elsewhere(&self, answer: &Answer<'_>) -> Trouble {
+        if answer.status == 429 {
+            return rate_limited(answer);
+        }
+        let again = if answer.status >= 500 { Again::Patiently(answer.retry_after) } else { Again::Briefly };
+        Trouble::new(
+            self.unusable(format!("the host that has the bytes answered with status {}", answer.status)),
+            again,
+        )
     }
 
     /// The Hub answered, but not with what can be used.
@@ -77,4 +87,9 @@ impl Hub {
     pub(crate) fn unreachable(&self, what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CacheError {
         CacheError::Network { endpoint: self.endpoint().to_owned(), source: what.into() }
     }
+}
+
+fn rate_limited(answer: &Answer<'_>) -> Trouble {
+    let retry_after = answer.retry_after;
+    Trouble::new(CacheError::RateLimited { retry_after }, Again::Patiently(retry_after))
 }

@@ -91,7 +91,12 @@ impl Transfer {
         loop {
             let partial = Arc::new(Partial::open(&self.layout, file, lease)?);
             ranges::fill(self, file, &partial).await?;
-            let actual = digest_of(partial.path(), file).await?;
+            let actual = match digest_of(partial.path(), file).await {
+                Ok(actual) => actual,
+                // Another owner has taken the file away to go on with it.
+                Err(_) if !lease.is_held()? => return Ok(false),
+                Err(error) => return Err(error),
+            };
             if actual == file.digest {
                 // What was read back must also outlive a power cut, before it can be taken for whole.
                 let for_sync = Arc::clone(&partial);

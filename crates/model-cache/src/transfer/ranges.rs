@@ -148,5 +148,5 @@ async fn receive_all(transfer: &Transfer, file: &ListedFile, partial: &Partial, 
 
 fn too_short(transfer: &Transfer, file: &ListedFile) -> Trouble {
     let error = transfer.hub.unreachable(format!("the connection ended in the middle of {}", file.path));
-    Trouble { error, again: Again::Patiently(None) }
+    Trouble::new(error, Again::Patiently(None))
 }

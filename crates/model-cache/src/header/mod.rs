@@ -1,0 +1,25 @@
+//! Owns whether the header of a weight file holds what its format demands. Must not know which tensors make a model.
+//!
+//! Weights are mapped into memory and read by the places that a header names, so a header is checked before anything
+//! maps its file. Both checks take bytes from anywhere and how many there are; they believe nothing that they did not
+//! compare with that number.
+//!
+//! | | [`check_safetensors`] | [`check_gguf`] |
+//! |---|---|---|
+//! | format | [safetensors' README](https://github.com/huggingface/safetensors#format) | [ggml's `docs/gguf.md`](https://github.com/ggml-org/ggml/blob/master/docs/gguf.md) |
+//! | length | exactly what the header says | at least what the tensors need |
+//! | names | none twice | not compared |
+//! | memory | the file's length, or 8 MiB where that is more | 64 KiB |
+
+mod dtype;
+mod entry;
+mod excerpt;
+mod file;
+mod ggml_type;
+pub(crate) mod gguf;
+pub(crate) mod safetensors;
+mod source;
+mod tensor_table;
+
+pub use gguf::check_gguf;
+pub use safetensors::check_safetensors;
