@@ -2,16 +2,25 @@
 
 use std::ffi::OsString;
 
-use clap::Parser;
 use clap::builder::FalseyValueParser;
+use clap::{Parser, Subcommand};
+
+use crate::quantize;
 
 /// Downloads a model into the shared cache and prints its path.
 ///
 /// A model that is there and whole is not downloaded again. Settings are also read from a file `.env`; a flag wins over
 /// the environment, and the environment over the file.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Exit codes: 0 the model is there; 1 failed; 2 wrong usage.")]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit codes: 0 the model is there; 1 failed; 2 wrong usage."
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// `owner/name[@revision][:file.gguf]`, a directory, or a `.gguf` file
     /// [default: Qwen/Qwen3-4B-Thinking-2507].
     #[arg(value_name = "MODEL", env = "MODEL")]
@@ -36,6 +45,13 @@ pub(crate) struct Arguments {
     /// Use what is in the cache, and no network. In the environment, 0, false, no, off and nothing mean no.
     #[arg(long, env = "HF_HUB_OFFLINE", value_parser = FalseyValueParser::new())]
     pub(crate) offline: bool,
+}
+
+/// What else the program does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Writes a model of safetensors as a GGUF file, smaller where wanted, and prints its path.
+    Quantize(quantize::Arguments),
 }
 
 #[cfg(test)]

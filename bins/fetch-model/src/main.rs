@@ -5,6 +5,7 @@
 
 mod cli;
 mod progress;
+mod quantize;
 mod settings;
 
 use std::io::IsTerminal;
@@ -15,7 +16,7 @@ use clap::Parser;
 use model_cache::{CacheError, ModelCache, ModelFiles, ModelSpec};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::Arguments;
+use crate::cli::{Arguments, Command};
 use crate::progress::Display;
 use crate::settings::Settings;
 
@@ -31,13 +32,23 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
-    let settings = match Settings::try_from(Arguments::parse()) {
-        Ok(settings) => settings,
-        Err(error) => return fail(&error.into(), USAGE),
-    };
+    let mut arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     let terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal).with_writer(std::io::stderr).init();
+    if let Some(Command::Quantize(arguments)) = arguments.command.take() {
+        return match quantize::run(arguments, &quantize::Display::for_stderr()) {
+            Ok(path) => {
+                println!("{}", path.display());
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(&error, FAILED),
+        };
+    }
+    let settings = match Settings::try_from(arguments) {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error.into(), USAGE),
+    };
     let cache = match ModelCache::new(settings.cache) {
         Ok(cache) => cache,
         Err(error) => return fail(&error.into(), USAGE),
