@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "MODEL")]
     model: String,
 
-    /// What the file is made of: 16, 8.5, 6.6, about 5.7 or about 4.9 bits for each weight.
+    /// What the file is made of: about 4.9, 5.7, 6.6, 8.5 or 16 bits for each weight.
     #[arg(long = "type", value_name = "TYPE", value_enum)]
     file_type: TypeName,
 
@@ -49,8 +49,8 @@ pub(crate) struct Arguments {
     model_cache_dir: PathBuf,
 }
 
+/// The names of file types on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
 enum TypeName {
     #[value(name = "q4_k_m")]
     Q4KM,
@@ -60,6 +60,7 @@ enum TypeName {
     Q6K,
     #[value(name = "q8_0")]
     Q8_0,
+    #[value(name = "f16")]
     F16,
 }
 
