@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::options::ExistingFile;
 use crate::error::RuntimeError;
@@ -23,7 +24,10 @@ impl OutputFile {
         refuse_existing(target, existing)?;
         let invalid = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "it does not name a file");
         let mut name = target.file_name().ok_or_else(|| RuntimeError::write(target, invalid()))?.to_owned();
-        name.push(format!(".{}.partial", std::process::id()));
+        // No other process takes this name, not even one of the same number in another container, and a file that a
+        // killed process has left is in nobody's way.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        name.push(format!(".{}-{}.partial", std::process::id(), now.as_nanos()));
         let partial = target.with_file_name(name);
         let file = File::create_new(&partial).map_err(|source| RuntimeError::write(&partial, source))?;
         Ok(Self { target: target.to_owned(), existing, partial, file, written: 0 })
