@@ -2,6 +2,7 @@
 //! they mean.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
@@ -79,6 +80,8 @@ pub(crate) enum Command {
         #[arg(long = "as", value_name = "OWNER/NAME")]
         repo: String,
     },
+    /// Writes a model of safetensors as a GGUF file, smaller where wanted, and prints its path.
+    Quantize(QuantizeArguments),
     /// Copies a model out of the cache into a new plain directory, for a machine without a network.
     Export {
         /// `owner/name[@revision][:file.gguf]`
@@ -88,6 +91,49 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+}
+
+/// What quantizing needs.
+#[derive(Debug, Args)]
+pub(crate) struct QuantizeArguments {
+    /// A directory with safetensors, or `owner/name[@revision]` of a model that is in the cache.
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: String,
+
+    /// What the file is made of: about 4.9, 5.7, 6.6, 8.5 or 16 bits for each weight.
+    #[arg(long = "type", value_name = "TYPE", value_enum)]
+    pub(crate) file_type: TypeName,
+
+    /// The GGUF file to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+
+    /// How much each column of the matrices counts: a file of llama.cpp's `llama-imatrix`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) imatrix: Option<PathBuf>,
+
+    /// Replace the file if it is there.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Threads that compute [default: one for each processor].
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+/// The names of file types.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum TypeName {
+    #[value(name = "q4_k_m")]
+    Q4KM,
+    #[value(name = "q5_k_m")]
+    Q5KM,
+    #[value(name = "q6_k")]
+    Q6K,
+    #[value(name = "q8_0")]
+    Q8_0,
+    #[value(name = "f16")]
+    F16,
 }
 
 /// What every subcommand needs.

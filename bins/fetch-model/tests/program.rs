@@ -119,3 +119,47 @@ fn sends_the_token_that_was_given_and_no_other() {
     assert_eq!(tokens_sent("HUGGINGFACE_TOKEN=\nHF_TOKEN=hf_second", &[]), bearer("hf_second"));
     assert_eq!(tokens_sent("HUGGINGFACE_TOKEN=\nHF_TOKEN=", &[]), [None], "empty is unset");
 }
+
+/// A small checkpoint of the runtime's own tests.
+const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/qwen-runtime/tests/golden/tied-f32");
+
+#[test]
+fn quantizes_a_directory_and_prints_the_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = ["quantize", TINY, "--type", "q8_0", "--out", "tiny.gguf"];
+    // Variables of the other command are of no interest to this one.
+    let variables = [("MODEL", "acme/tiny"), ("HF_ENDPOINT", "http://127.0.0.1:1"), ("HF_HUB_OFFLINE", "1")];
+    let output = run(dir.path(), &arguments, &variables);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "tiny.gguf\n");
+    assert!(stderr(&output).contains("bits for each weight"), "{}", stderr(&output));
+    let written = std::fs::read(dir.path().join("tiny.gguf")).unwrap();
+    assert!(written.starts_with(b"GGUF"));
+
+    let again = run(dir.path(), &arguments, &[]);
+    assert_eq!((again.status.code(), stdout(&again)), (Some(1), String::new()));
+    assert!(stderr(&again).contains("exists already"), "{}", stderr(&again));
+    let replaced = run(dir.path(), &[&arguments[..], &["--overwrite", "--threads", "1"]].concat(), &[]);
+    assert_eq!(replaced.status.code(), Some(0), "{}", stderr(&replaced));
+    assert_eq!(std::fs::read(dir.path().join("tiny.gguf")).unwrap(), written);
+}
+
+#[test]
+fn what_cannot_be_quantized_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, code, expected) in [
+        (["quantize", TINY, "--type", "q8_0"].as_slice(), 2, "--out"),
+        (&["quantize", TINY, "--type", "q3", "--out", "a.gguf"], 2, "q4_k_m"),
+        (&["quantize", TINY, "--type", "f16", "--out", "a.gguf", "--threads", "0"], 2, "--threads"),
+        (&["quantize", "./absent", "--type", "f16", "--out", "a.gguf"], 1, "./absent"),
+        (&["quantize", "acme/absent", "--type", "f16", "--out", "a.gguf"], 1, "not in the model cache"),
+        (&["quantize", TINY, "--type", "f16", "--out", "a.gguf", "--imatrix", "absent.dat"], 1, "absent.dat"),
+        (&["quantize", TINY, "--type", "f16", "--out", "absent/a.gguf"], 1, "absent/a.gguf"),
+    ] {
+        let output = run(dir.path(), arguments, &[]);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
+}

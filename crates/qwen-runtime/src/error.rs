@@ -32,6 +32,28 @@ pub enum RuntimeError {
         /// What is not supported.
         reason: String,
     },
+    /// A file cannot be written: check the path, its permissions and the room on the disk.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file to write is there already: choose another name, or say that it may be replaced.
+    #[error("{} exists already", path.display())]
+    TargetExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An importance matrix is cut off, contradicts itself, or belongs to another model: compute it again.
+    #[error("invalid importance matrix {}: {reason}", path.display())]
+    InvalidImportance {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The chat template cannot be parsed, or it refused these messages.
     #[error("chat template: {0}")]
     Template(String),
@@ -93,6 +115,14 @@ impl RuntimeError {
 
     pub(crate) fn unsupported(path: &Path, reason: impl Into<String>) -> Self {
         Self::UnsupportedCheckpoint { path: path.to_owned(), reason: reason.into() }
+    }
+
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::Write { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn importance(path: &Path, reason: impl Into<String>) -> Self {
+        Self::InvalidImportance { path: path.to_owned(), reason: reason.into() }
     }
 
     pub(crate) fn parameter(name: &'static str, reason: impl Into<String>) -> Self {

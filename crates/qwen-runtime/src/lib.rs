@@ -25,6 +25,7 @@ mod checkpoint;
 mod engine;
 mod error;
 mod generation;
+mod quantize;
 mod runtime;
 mod sampling;
 mod tokenizer;
@@ -40,6 +41,7 @@ pub use error::RuntimeError;
 pub use generation::{
     FinishReason, GenerationEvent, GenerationOptions, GenerationRequest, Prompt, ThinkingBudget, Usage,
 };
+pub use quantize::{ExistingFile, FileType, QuantizeOptions, QuantizeProgress, QuantizeReport, StoredCount, quantize};
 pub use runtime::{GenerationStream, LoadProgress, Runtime, RuntimeConfig};
 pub use sampling::{Candidate, KnownTokens, Sampler, SamplingOptions, SamplingParams, TokenHistory};
 pub use tokenizer::{TextStream, Tokenizer};

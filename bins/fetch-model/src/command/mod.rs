@@ -5,6 +5,7 @@ mod fetch;
 mod list;
 mod pin;
 mod prune;
+mod quantize;
 mod table;
 mod verify;
 
@@ -70,6 +71,10 @@ pub(crate) fn run(arguments: Arguments, display: &Display) -> Result<Ended, Fail
         Command::Pin { model } => pin::pin(&cache, &parse(&model)?),
         Command::Unpin { model } => pin::unpin(&cache, &parse(&model)?),
         Command::Import { path, repo } => carry::import(&cache, &path, &repo.parse().map_err(usage)?, display),
+        Command::Quantize(arguments) => {
+            let model = parse(&arguments.model)?;
+            quantize::run(&cache, &model, arguments, display)
+        }
         Command::Export { model, out } => carry::export(&cache, &parse(&model)?, &out, display),
     }
 }

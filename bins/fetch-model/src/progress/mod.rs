@@ -58,6 +58,13 @@ impl Display {
         }
     }
 
+    /// Says what came of it, where a person reads it.
+    pub(crate) fn note(&self, text: &str) {
+        if !matches!(self, Self::Json | Self::Nothing) {
+            say(text);
+        }
+    }
+
     /// Says why it ended, and what may help.
     pub(crate) fn fail(&self, message: &str, hint: Option<&str>) {
         self.close();

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model_cache::{FetchEvent, WorkEvent};
+use qwen_runtime::QuantizeProgress;
 
-/// One step of fetching, verifying, exporting or importing.
+/// One step of fetching, verifying, exporting, importing or quantizing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     Started {
@@ -76,5 +77,17 @@ impl TryFrom<WorkEvent> for Step {
             WorkEvent::Done { file } => Self::Done { file },
             _ => return Err(NotShown),
         })
+    }
+}
+
+impl From<QuantizeProgress<'_>> for Step {
+    fn from(progress: QuantizeProgress<'_>) -> Self {
+        Self::Progress {
+            file: progress.tensor.to_owned(),
+            file_done_bytes: progress.tensor_done,
+            file_total_bytes: progress.tensor_total,
+            done_bytes: progress.done,
+            total_bytes: progress.total,
+        }
     }
 }

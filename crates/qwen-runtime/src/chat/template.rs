@@ -57,20 +57,9 @@ impl ChatTemplate {
     /// [`RuntimeError::Io`], [`RuntimeError::InvalidCheckpoint`] when there is none,
     /// [`RuntimeError::Template`] when it cannot be parsed.
     pub fn of_checkpoint(checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
-        let directory = checkpoint.directory();
-        let read = |name: &str| match std::fs::read_to_string(directory.join(name)) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(RuntimeError::io(&directory.join(name), error)),
-        };
-        let config: Value = match read("tokenizer_config.json")? {
-            Some(text) => serde_json::from_str(&text)
-                .map_err(|error| RuntimeError::invalid(&directory.join("tokenizer_config.json"), error.to_string()))?,
-            None => Value::Null,
-        };
-        let source = read("chat_template.jinja")?
-            .or_else(|| default_template(config.get("chat_template")?))
-            .or_else(|| checkpoint.gguf()?.string("tokenizer.chat_template").map(str::to_owned))
+        let config = checkpoint.tokenizer_config()?;
+        let source = checkpoint
+            .chat_template()?
             .ok_or_else(|| RuntimeError::invalid(checkpoint.path(), "it has no chat template"))?;
         let mut template = Self::new(source)?;
         for name in TOKEN_VARIABLES {
@@ -110,18 +99,6 @@ impl ChatTemplate {
         let rendered = self.render(&protection.apply(chat))?;
         let (text, guards) = protection.remove(&rendered);
         tokenizer.encode_around(&text, &guards)
-    }
-}
-
-/// `chat_template` is a string, or a list of named ones.
-fn default_template(value: &Value) -> Option<String> {
-    match value {
-        Value::String(source) => Some(source.clone()),
-        Value::Array(list) => {
-            let named = list.iter().find(|entry| entry.get("name").is_some_and(|name| name == "default"))?;
-            named.get("template")?.as_str().map(str::to_owned)
-        }
-        _ => None,
     }
 }
 

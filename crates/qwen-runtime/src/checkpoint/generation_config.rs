@@ -105,6 +105,7 @@ pub(crate) fn from_gguf(file: &GgufFile) -> Result<GenerationDefaults, RuntimeEr
     sampling.temperature = sampling.temperature.or(float("temp"));
     sampling.top_p = sampling.top_p.or(float("top_p"));
     sampling.min_p = sampling.min_p.or(float("min_p"));
+    sampling.repetition_penalty = sampling.repetition_penalty.or(float("penalty_repeat"));
     sampling.top_k = sampling.top_k.or(top_k);
     Ok(defaults)
 }

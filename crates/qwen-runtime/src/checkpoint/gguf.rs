@@ -107,6 +107,11 @@ impl GgufFile {
         Ok(Some(values))
     }
 
+    /// The names of all tensors.
+    pub(crate) fn tensor_names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
     pub(crate) fn has_tensor(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
@@ -152,7 +157,7 @@ fn read_header(bytes: &[u8], path: &Path) -> Result<Header, RuntimeError> {
     let data_start = (reader.position() as u64).next_multiple_of(alignment);
     let mut tensors = HashMap::new();
     for info in infos {
-        let Some(dtype) = stored_type(info.ggml_type) else {
+        let Some(dtype) = StoredType::from_ggml(info.ggml_type) else {
             let reason = format!("tensor {} has ggml type {}, which is not supported", info.name, info.ggml_type);
             return Err(RuntimeError::unsupported(path, reason));
         };
@@ -177,19 +182,4 @@ fn read_header(bytes: &[u8], path: &Path) -> Result<Header, RuntimeError> {
         tensors.insert(info.name, TensorPlace { dtype, shape: info.shape, start, len });
     }
     Ok((metadata, tensors))
-}
-
-/// ggml's `enum ggml_type`.
-fn stored_type(ggml_type: u32) -> Option<StoredType> {
-    Some(match ggml_type {
-        0 => StoredType::F32,
-        1 => StoredType::F16,
-        2 => StoredType::Q4_0,
-        8 => StoredType::Q8_0,
-        12 => StoredType::Q4K,
-        13 => StoredType::Q5K,
-        14 => StoredType::Q6K,
-        30 => StoredType::BF16,
-        _ => return None,
-    })
 }

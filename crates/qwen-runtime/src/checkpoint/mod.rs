@@ -10,6 +10,7 @@ mod gguf_metadata;
 mod gguf_reader;
 mod mapped_file;
 mod safetensors;
+mod template_source;
 mod tensor;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub use architecture::{Architecture, AttentionBias, HeadWeights, RampBounds, Rop
 pub(crate) use generation_config::END_TOKENS;
 pub use generation_config::GenerationDefaults;
 pub(crate) use gguf::GgufFile;
+pub(crate) use safetensors::TensorLocation;
 pub use tensor::{LayerTensor, StoredTensor, StoredType, TensorName};
 
 use crate::error::RuntimeError;
@@ -98,6 +100,15 @@ impl Checkpoint {
             return Err(RuntimeError::invalid(&self.path, reason));
         }
         Ok(tensor)
+    }
+
+    /// Where a tensor lies in the files of a directory, its shape checked; `None` for a GGUF file.
+    pub(crate) fn location(&self, name: TensorName) -> Result<Option<TensorLocation<'_>>, RuntimeError> {
+        let stored = self.tensor(name)?;
+        match &self.store {
+            TensorStore::Safetensors(files) => Ok(files.location(&name.in_safetensors(), stored.dtype)),
+            TensorStore::Gguf(_) => Ok(None),
+        }
     }
 
     /// The ids that end a text and the sampling values that the checkpoint names.

@@ -22,6 +22,17 @@ struct TensorPlace {
     end: usize,
 }
 
+/// Where a tensor lies, for who reads the file instead of the mapping: pages that are read through a mapping
+/// count as memory of this process for as long as it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct TensorLocation<'a> {
+    pub(crate) path: &'a Path,
+    /// Bytes from the start of the file.
+    pub(crate) offset: u64,
+    pub(crate) dtype: StoredType,
+    pub(crate) shape: &'a [usize],
+}
+
 /// The open safetensors files of a checkpoint.
 #[derive(Debug)]
 pub(crate) struct SafetensorsFiles {
@@ -81,6 +92,15 @@ impl SafetensorsFiles {
             RuntimeError::invalid(path, format!("tensor {name} does not have the length of its shape"))
         })?;
         Ok(Some(StoredTensor { dtype, shape: place.shape.clone(), bytes }))
+    }
+}
+
+impl SafetensorsFiles {
+    /// Where the tensor of that name, known to be of type `dtype`, lies.
+    pub(crate) fn location(&self, name: &str, dtype: StoredType) -> Option<TensorLocation<'_>> {
+        let place = self.tensors.get(name)?;
+        let path = &self.shards[place.shard].0;
+        Some(TensorLocation { path, offset: place.start as u64, dtype, shape: &place.shape })
     }
 }
 

@@ -47,6 +47,27 @@ impl StoredType {
         }
     }
 
+    /// The number in ggml's `enum ggml_type`.
+    pub(crate) fn to_ggml(self) -> u32 {
+        match self {
+            Self::F32 => 0,
+            Self::F16 => 1,
+            Self::Q4_0 => 2,
+            Self::Q8_0 => 8,
+            Self::Q4K => 12,
+            Self::Q5K => 13,
+            Self::Q6K => 14,
+            Self::BF16 => 30,
+        }
+    }
+
+    /// The type with that number in ggml's `enum ggml_type`.
+    pub(crate) fn from_ggml(number: u32) -> Option<Self> {
+        [Self::F32, Self::F16, Self::Q4_0, Self::Q8_0, Self::Q4K, Self::Q5K, Self::Q6K, Self::BF16]
+            .into_iter()
+            .find(|dtype| dtype.to_ggml() == number)
+    }
+
     /// Whether the values are blocks of small integers.
     pub fn is_quantized(self) -> bool {
         self.block_len() > 1

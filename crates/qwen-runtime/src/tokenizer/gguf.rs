@@ -6,13 +6,14 @@ use crate::checkpoint::GgufFile;
 use crate::error::RuntimeError;
 
 /// The pre-tokenizer that Qwen2 and Qwen3 checkpoints ship in tokenizer.json (`pre = "qwen2"`).
-const QWEN2_PATTERN: &str =
+pub(super) const QWEN2_PATTERN: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// llama.cpp's `enum llama_token_type`.
-const CONTROL: i64 = 3;
-const USER_DEFINED: i64 = 4;
-const UNUSED: i64 = 5;
+pub(super) const NORMAL: i64 = 1;
+pub(super) const CONTROL: i64 = 3;
+pub(super) const USER_DEFINED: i64 = 4;
+pub(super) const UNUSED: i64 = 5;
 
 /// The metadata as a `tokenizer.json`.
 pub(super) fn tokenizer_json(file: &GgufFile) -> Result<Value, RuntimeError> {

@@ -5,11 +5,13 @@
 
 mod byte_alphabet;
 mod gguf;
+mod gguf_lists;
 mod text_stream;
 
 use std::path::Path;
 
 use aho_corasick::{AhoCorasick, MatchKind};
+pub(crate) use gguf_lists::GgufLists;
 use serde_json::Value;
 pub use text_stream::TextStream;
 

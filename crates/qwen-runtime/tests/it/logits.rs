@@ -17,7 +17,7 @@ pub(crate) fn engine(path: &Path, quantized: QuantizedWeights) -> CandleEngine {
 
 /// How prompts are fed.
 #[derive(Debug, Clone, Copy)]
-enum Feeding {
+pub(crate) enum Feeding {
     Whole,
     Chunks(usize),
     /// All prompts in one mixed batch, in chunks of different size.
@@ -25,7 +25,7 @@ enum Feeding {
 }
 
 /// The logits of every position of every prompt.
-fn run(engine: &mut CandleEngine, prompts: &[Vec<u32>], feeding: Feeding) -> Vec<Vec<f32>> {
+pub(crate) fn run(engine: &mut CandleEngine, prompts: &[Vec<u32>], feeding: Feeding) -> Vec<Vec<f32>> {
     let sequences: Vec<_> = prompts.iter().map(|_| engine.allocate().unwrap()).collect();
     let mut logits = vec![Vec::new(); prompts.len()];
     let groups: Vec<Vec<usize>> = match feeding {
@@ -62,7 +62,7 @@ fn run(engine: &mut CandleEngine, prompts: &[Vec<u32>], feeding: Feeding) -> Vec
     logits
 }
 
-fn assert_close(actual: &[Vec<f32>], expected: &[Vec<f32>], label: &str) {
+pub(crate) fn assert_close(actual: &[Vec<f32>], expected: &[Vec<f32>], label: &str) {
     assert_eq!(actual.len(), expected.len(), "{label}");
     for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
         assert_eq!(actual.len(), expected.len(), "{label}: prompt {index}");
@@ -73,7 +73,7 @@ fn assert_close(actual: &[Vec<f32>], expected: &[Vec<f32>], label: &str) {
     }
 }
 
-fn greedy(engine: &mut CandleEngine, known: &KnownTokens, prompt: &[u32], count: usize) -> Vec<u32> {
+pub(crate) fn greedy(engine: &mut CandleEngine, known: &KnownTokens, prompt: &[u32], count: usize) -> Vec<u32> {
     let sequence = engine.allocate().unwrap();
     let mut tokens = Vec::new();
     let mut next = prompt.to_vec();
@@ -116,7 +116,7 @@ fn transformers_logits_of_all_checkpoints() {
     }
 }
 
-fn cosines(actual: &[Vec<f32>], expected: &[Vec<f32>], vocab_size: usize) -> (f64, f64) {
+pub(crate) fn cosines(actual: &[Vec<f32>], expected: &[Vec<f32>], vocab_size: usize) -> (f64, f64) {
     let rows = actual.iter().flatten().copied().collect::<Vec<_>>();
     let wanted = expected.iter().flatten().copied().collect::<Vec<_>>();
     assert_eq!(rows.len(), wanted.len());

@@ -8,6 +8,8 @@ mod generation;
 mod golden;
 mod hostile;
 mod logits;
+mod quantize;
+mod quantize_refusals;
 mod sampling;
 mod second_opinion;
 mod tokenizer;
