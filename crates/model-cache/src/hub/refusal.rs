@@ -17,6 +17,12 @@ pub(super) struct Answer<'a> {
     pub(super) retry_after: Option<Duration>,
 }
 
+impl Answer<'_> {
+    fn said(&self) -> String {
+        if self.message.is_empty() { String::new() } else { format!(": {}", self.message) }
+    }
+}
+
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
@@ -55,7 +61,7 @@ impl Hub {
             (401 | 403, _) => denied(Denial::NotPermitted),
             (429, _) => rate_limited(answer),
             (status, _) => {
-                let said = if answer.message.is_empty() { String::new() } else { format!(": {}", answer.message) };
+                let said = answer.said();
                 let again = match status {
                     408 | 500..=599 => Again::Patiently(answer.retry_after),
                     _ => Again::Briefly,
@@ -72,10 +78,8 @@ impl Hub {
             return rate_limited(answer);
         }
         let again = if answer.status >= 500 { Again::Patiently(answer.retry_after) } else { Again::Briefly };
-        Trouble::new(
-            self.unusable(format!("the host that has the bytes answered with status {}", answer.status)),
-            again,
-        )
+        let (status, said) = (answer.status, answer.said());
+        Trouble::new(self.unusable(format!("the host that has the bytes answered with status {status}{said}")), again)
     }
 
     /// The Hub answered, but not with what can be used.

@@ -93,7 +93,7 @@ fatal! {
     no_repository_401: "no-repository-401" => CacheError::NotFound { revision: None, .. }, ["token"];
     no_revision: "no-revision" => CacheError::NotFound { revision: Some(_), .. }, ["main"];
     file_404: "file-404" => CacheError::FileNotFound { .. }, [WEIGHTS];
-    file_403: "file-403" => CacheError::AccessDenied { .. } | CacheError::Hub { .. }, ["Request has expired"];
+    file_403: "file-403" => CacheError::Hub { .. }, ["Request has expired"];
     unsatisfiable: "unsatisfiable" => CacheError::Hub { .. }, ["416"];
     hang_up_always: "hang-up-always" => CacheError::Network { .. }, ["HTTPS_PROXY"];
 }
