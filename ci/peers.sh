@@ -5,6 +5,7 @@
 #
 #   ci/peers.sh            all comparisons
 #   ci/peers.sh hub        huggingface_hub and fetch-model before a Hub that misbehaves
+#   ci/peers.sh quantize   llama.cpp's quantizer and ours (llama.cpp is built from source: 10 minutes and more)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
@@ -22,10 +23,17 @@ hub() {
   python ci/peers/hub.py "$target/release/examples/fake_hub" "$target/release/fetch-model"
 }
 
-if [ $# -eq 0 ]; then set -- hub; fi
+quantize() {
+  python -m pip install --quiet 'llama-cpp-python>=0.3,<0.4' 'gguf>=0.19,<1' 'safetensors>=0.6,<1' 'numpy>=2,<3'
+  cargo build --release --locked -p fetch-model
+  cargo build --release --locked -p examples --example golden
+  python ci/peers/quantize.py --target "$target"
+}
+
+if [ $# -eq 0 ]; then set -- hub quantize; fi
 for comparison in "$@"; do
   case $comparison in
-    hub) "$comparison" ;;
+    hub | quantize) "$comparison" ;;
     *) echo "no such comparison: $comparison" >&2; exit 2 ;;
   esac
 done

@@ -52,6 +52,9 @@ pub(crate) enum Command {
         /// Also remove versions that a branch or tag is at, when they were not used for this long: 30d, 12h.
         #[arg(long, value_name = "DURATION")]
         older_than: Option<String>,
+        /// Also keep the versions that this lock file names.
+        #[arg(long, value_name = "FILE", env = "MODELS_LOCK")]
+        lock_file: Option<OsString>,
         /// Remove nothing; say what would be removed.
         #[arg(long)]
         dry_run: bool,

@@ -68,6 +68,11 @@ impl ModelsLock {
         self.models.get(&model.to_string())
     }
 
+    /// Whether a model is locked to this commit. Commits are digests, so one of another repository is another one.
+    pub(crate) fn holds(&self, commit: &str) -> bool {
+        self.models.values().any(|locked| locked.commit == commit)
+    }
+
     /// Locks a model, instead of what it was locked to before.
     pub fn insert(&mut self, model: &ModelSpec, locked: LockedModel) {
         self.models.insert(model.to_string(), locked);

@@ -15,6 +15,7 @@ use anyhow::Context;
 use model_cache::{CacheError, ModelCache, ModelSpec};
 
 use crate::cli::{Arguments, Command};
+use crate::lock_file::LockFile;
 use crate::progress::Display;
 use crate::settings::{self, FetchSettings};
 
@@ -57,14 +58,20 @@ pub(crate) fn run(arguments: Arguments, display: &Display) -> Result<Ended, Fail
         let settings = FetchSettings::new(fetch, cache).map_err(usage)?;
         return fetch::run(settings, display);
     };
-    let cache = ModelCache::new(settings::cache_config(cache).map_err(usage)?).map_err(usage)?;
+    let mut config = settings::cache_config(cache).map_err(usage)?;
+    if let Command::Prune { lock_file: Some(path), .. } = &command
+        && !path.is_empty()
+    {
+        config.lock = Some(LockFile::new(path.into()).read_existing().map_err(usage)?);
+    }
+    let cache = ModelCache::new(config).map_err(usage)?;
     match command {
         Command::List { json } => list::run(&cache, json),
         Command::Verify { model, json, discard } => {
             let scope = model.as_deref().map(parse).transpose()?;
             verify::run(&verify::Request { scope, json, discard }, &cache, display)
         }
-        Command::Prune { older_than, dry_run, json } => {
+        Command::Prune { older_than, dry_run, json, lock_file: _ } => {
             let older_than = older_than.as_deref().map(crate::quantity::duration).transpose().map_err(usage)?;
             prune::run(&prune::Request { older_than, dry_run, json }, &cache)
         }

@@ -62,6 +62,7 @@ fn as_lines(pruned: &Pruned, mode: PruneMode) -> Vec<String> {
 fn kept_line(kept: &Kept) -> String {
     let why = match kept.because {
         KeptBecause::Pinned => "it is pinned",
+        KeptBecause::Locked => "the lock file names it",
         KeptBecause::InUse => "it is in use",
         KeptBecause::Current => "a branch or tag is at it",
         KeptBecause::Fetching => "its repository is being fetched",
@@ -87,6 +88,7 @@ fn removed_json(removed: &Removed) -> Value {
 fn kept_json(kept: &Kept) -> Value {
     let because = match kept.because {
         KeptBecause::Pinned => "pinned",
+        KeptBecause::Locked => "locked",
         KeptBecause::InUse => "in_use",
         KeptBecause::Current => "current",
         KeptBecause::Fetching => "fetching",

@@ -12,9 +12,9 @@ use super::leftovers::{self, Leftover};
 use super::prune::{Kept, KeptBecause};
 use super::repository::Repository;
 use super::unfinished::{is_locked, unfinished};
-use crate::CacheError;
 use crate::in_use::Probe;
 use crate::listing::Listing;
+use crate::{CacheError, ModelsLock};
 
 /// How long a download or a temporary file is left alone after its last change.
 pub(super) const GRACE: Duration = Duration::from_secs(24 * 3600);
@@ -45,6 +45,7 @@ impl<'a> Plan<'a> {
     /// Chooses; says of what stays, why.
     pub(super) fn of(
         repository: &'a Repository,
+        lock: Option<&ModelsLock>,
         older_than: Option<Duration>,
         kept: &mut Vec<Kept>,
     ) -> Result<Self, CacheError> {
@@ -66,6 +67,10 @@ impl<'a> Plan<'a> {
         let snapshots = snapshots(repository, &blobs)?;
         let uses = uses(&snapshots);
         for (commit, contents) in &snapshots {
+            if lock.is_some_and(|lock| lock.holds(commit)) {
+                keep(commit, KeptBecause::Locked);
+                continue;
+            }
             let last_use = version_last_use(contents, &uses);
             match plan.choose(commit, contents, older_than.map(|age| is_unused(last_use, age)).unwrap_or(false))? {
                 Ok(doomed) => plan.versions.push(doomed),

@@ -90,6 +90,8 @@ pub struct Kept {
 pub enum KeptBecause {
     /// Somebody said so.
     Pinned,
+    /// The lock file names it ([`CacheConfig::lock`](crate::CacheConfig::lock)).
+    Locked,
     /// A process holds it.
     InUse,
     /// A branch or tag is at it, and it has been used lately enough.
@@ -103,7 +105,7 @@ pub enum KeptBecause {
 impl ModelCache {
     /// Makes room: removes old versions, bytes that no version has, and what interrupted processes left.
     ///
-    /// Leaves alone what is pinned, what a process holds ([`ModelFiles::hold`](crate::ModelFiles::hold)), each
+    /// Leaves alone what is pinned or in the lock file, what a process holds ([`ModelFiles::hold`](crate::ModelFiles::hold)), each
     /// repository of which files are being fetched, what other programs put into the directory, and directories of
     /// CarePath's Python service. Never follows a link out of a repository's folder. Names go before bytes: an
     /// interruption at any moment leaves no version that is half there, and the next prune takes what it left. Blocks.
@@ -114,7 +116,7 @@ impl ModelCache {
     pub fn prune(&self, options: &PruneOptions) -> Result<Pruned, CacheError> {
         let mut pruned = Pruned::default();
         for repository in repositories(&self.config().dir)? {
-            let plan = Plan::of(&repository, options.older_than, &mut pruned.kept)?;
+            let plan = Plan::of(&repository, self.config().lock.as_ref(), options.older_than, &mut pruned.kept)?;
             let done = match options.mode {
                 PruneMode::Report => plan.report(),
                 PruneMode::Remove => plan.carry_out()?,

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use model_cache::{KeptBecause, PruneMode, PruneOptions, Pruned, Removed};
+use model_cache::{CacheConfig, KeptBecause, ModelCache, ModelsLock, PruneMode, PruneOptions, Pruned, Removed};
 
 use super::handmade::{DAY, Handmade, NEW, OLD, age, checkpoint, safetensors, sha256, spec, walk, write};
 
@@ -37,6 +37,18 @@ fn old_versions_go_and_leave_nothing_behind() {
     assert_eq!(handmade.loose_ends("acme/tiny"), [] as [&Path; 0]);
     handmade.cache().resolve(&spec("acme/tiny")).unwrap();
     assert_eq!(prune(&handmade, None).removed, []);
+}
+
+#[test]
+fn what_is_in_the_lock_file_stays() {
+    let handmade = Handmade::with_two_versions();
+    let old = spec(&format!("acme/tiny@{OLD}"));
+    let mut lock = ModelsLock::default();
+    lock.insert(&old, handmade.cache().lock_entry(&old).unwrap());
+    let locked = ModelCache::new(CacheConfig { lock: Some(lock), ..CacheConfig::new(handmade.path()) }).unwrap();
+    let pruned = locked.prune(&PruneOptions { older_than: Some(Duration::ZERO), mode: PruneMode::Remove }).unwrap();
+    assert_eq!(why(&pruned), [(OLD, KeptBecause::Locked)]);
+    assert_eq!(commits(&handmade), [OLD]);
 }
 
 #[test]
