@@ -218,13 +218,15 @@ fn a_file_that_is_there_stays_unless_it_may_go() {
 fn progress_goes_from_nothing_to_all() {
     let directory = tempfile::tempdir().unwrap();
     write_source(directory.path(), 2);
-    let last = Cell::new(0);
+    let (last, total) = (Cell::new(0), Cell::new(0));
     let report =
         quantize(directory.path(), &directory.path().join("a.gguf"), &QuantizeOptions::new(FileType::Q8_0), &|now| {
             assert!(now.done > last.get() && now.done <= now.total, "{now:?}");
+            assert!(now.tensor_done > 0 && now.tensor_done <= now.tensor_total, "{now:?}");
             last.set(now.done);
+            total.set(now.total);
         });
-    assert_eq!(last.get(), report.unwrap().weights);
+    assert_eq!((last.get(), total.get()), (total.get(), report.unwrap().weights * 2), "two bytes for each weight");
 }
 
 proptest! {
