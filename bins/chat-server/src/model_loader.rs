@@ -57,7 +57,12 @@ impl CachedModelLoader {
             let mut percent = None;
             loop {
                 tokio::select! {
-                    files = &mut fetch => return files,
+                    files = &mut fetch => {
+                        while let Ok(event) = events.try_recv() {
+                            report(self.stage(&event, &mut percent));
+                        }
+                        return files;
+                    }
                     Some(event) = events.recv() => report(self.stage(&event, &mut percent)),
                 }
             }

@@ -32,7 +32,11 @@ pub fn start(log: LogArgs) {
 }
 
 fn targets(level: LevelFilter) -> Targets {
-    Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(OWN.map(|target| (target, level)))
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        // Its failures come back as errors, and are told as such.
+        .with_target("hf_hub", LevelFilter::OFF)
+        .with_targets(OWN.map(|target| (target, level)))
 }
 
 /// The message of a panic can quote the text that it happened on.

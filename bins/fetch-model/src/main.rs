@@ -26,12 +26,16 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     // Before anything reads the environment, and before there is a second thread.
     match dotenvy::from_path(".env") {
-        // The error quotes the line, and secrets stand in such lines.
-        Err(error) if !error.not_found() => {
-            eprintln!("error: .env has a line that is not NAME=value");
+        Ok(()) => {}
+        Err(error) if error.not_found() => {}
+        // The error of a line quotes it, and secrets stand in such lines.
+        Err(error) => {
+            match error {
+                dotenvy::Error::Io(error) => eprintln!("error: .env cannot be read: {}", error.kind()),
+                _ => eprintln!("error: .env has a line that is not NAME=value"),
+            }
             return ExitCode::from(USAGE);
         }
-        _ => {}
     }
     let arguments = Arguments::parse();
     let display = Display::new(arguments.cache.progress);

@@ -56,7 +56,6 @@ impl FetchSettings {
 pub(crate) fn cache_config(arguments: CacheArguments) -> anyhow::Result<CacheConfig> {
     let dir = arguments.model_cache_dir.filter(|dir: &OsString| !dir.is_empty());
     Ok(CacheConfig {
-        network: Network::Offline,
         allowed: arguments.allow.unwrap_or_default().parse()?,
         ..CacheConfig::new(dir.map_or_else(|| PathBuf::from(DEFAULT_DIR), PathBuf::from))
     })

@@ -101,7 +101,9 @@ impl ModelCache {
                 progress(FetchEvent::Finished { path: files.path.clone() });
                 Ok(files)
             }
-            (Err(error), Ok(cached)) => {
+            (Err(error), Ok(_)) => {
+                // What was tried may have found it damaged.
+                let cached = self.off_task(spec, resolve).await?;
                 let message = format!("{}; the cached {spec} is used", error.with_causes());
                 progress(FetchEvent::Warning { message });
                 Ok(cached)

@@ -33,7 +33,7 @@ pub(crate) fn wants(file: &str) -> bool {
 }
 
 /// Files without which nothing runs; they must parse.
-const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
+pub(crate) const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
 
 /// Files that may be absent; where they are there, they must parse.
 const OPTIONAL: [&str; 2] = ["generation_config.json", "tokenizer_config.json"];

@@ -17,7 +17,12 @@ use crate::layout::{self, Layout};
 use crate::listing::{ListedFile, Listing};
 use crate::tally::Tally;
 use crate::transfer::{self, Transfer};
-use crate::{CacheConfig, CacheError, Digest, FetchEvent, LockedModel, RepoId, snapshot, space};
+use crate::{CacheConfig, CacheError, Digest, FetchEvent, LockedModel, RepoId, checkpoint, snapshot, space};
+
+/// More than any file has, in bytes.
+const LARGEST: u64 = 16 << 40;
+/// The longest name that file systems take, in bytes; a temporary name needs some of it.
+const LONGEST_NAME: usize = 200;
 
 /// What to transfer.
 #[derive(Debug)]
@@ -87,9 +92,11 @@ impl Fetch {
         let commit = self.commit(&hub, &mut patience).await?;
         let files = self.listed(&hub, &commit, &mut patience).await?;
         self.check_lock(&commit, &files)?;
-        remember(&layout, &commit, &files, self.file.is_none())?;
+        let kind = if self.file.is_none() { Kind::Checkpoint } else { Kind::File };
+        announce(&layout, &commit, &files, kind)?;
 
         let missing: Vec<_> = files.iter().filter(|file| !transfer::is_there(&layout, file)).cloned().collect();
+        // Each is at most `LARGEST`, so that together they are no more than a number holds.
         let total_bytes = missing.iter().map(|file| file.size).sum();
         let resumed_bytes = missing.iter().map(|file| transfer::resumable(&layout, file)).sum();
         self.check_space(&layout, total_bytes, resumed_bytes)?;
@@ -106,6 +113,7 @@ impl Fetch {
         for file in &missing {
             transfer.bring(file).await?;
         }
+        confirm(&transfer.layout, &commit, &files, kind)?;
         snapshot::publish(&transfer.layout, &commit, &files)?;
         Ok(commit)
     }
@@ -127,13 +135,27 @@ impl Fetch {
         patience: &mut Patience<'_>,
     ) -> Result<Vec<ListedFile>, CacheError> {
         let tree = persist(patience, || hub.tree(&self.repo, commit)).await?;
-        let mut files = Vec::new();
+        if self.file.is_none() {
+            let left_out =
+                |name: &&str| tree.iter().any(|file| file.path == **name) && !self.config.selection.wants(name);
+            if checkpoint::REQUIRED.iter().any(left_out) {
+                let what =
+                    "the patterns of files leave out config.json or tokenizer.json, and without them there is no model";
+                return Err(CacheError::InvalidConfig { what });
+            }
+        }
+        let mut files: Vec<ListedFile> = Vec::new();
         for TreeFile { path, size, oid, kept } in tree.into_iter().filter(|file| self.wants(&file.path)) {
             let (size, digest) = match (kept, Digest::parse(&oid)) {
                 (Kept::InGit, Some(digest)) => (size, digest),
                 _ => persist(patience, || hub.facts(&self.repo, commit, &path)).await?,
             };
-            files.push(ListedFile { path, size, digest });
+            if size > LARGEST {
+                return Err(hub.unusable(format!("it states {size} bytes for {path}")));
+            }
+            if files.iter().all(|known| known.path != path) {
+                files.push(ListedFile { path, size, digest });
+            }
         }
         files.sort_by_key(|file| file.size);
         // Everything else that may be missing is found when the model is looked at; without these there is none.
@@ -150,7 +172,8 @@ impl Fetch {
 
     fn wants(&self, listed: &str) -> bool {
         // A name is used as a path below the snapshot.
-        let safe = listed.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+        let safe = listed.split('/').all(|part| !matches!(part, "" | "." | "..") && part.len() <= LONGEST_NAME)
+            && !listed.contains(char::is_control);
         safe && self.file.as_deref().map_or_else(|| self.config.selection.wants(listed), |file| file == listed)
     }
 
@@ -202,12 +225,39 @@ where
     }
 }
 
-/// Notes what the Hub said before the first byte comes in, so that a snapshot that is half there is known to be.
-fn remember(layout: &Layout, commit: &str, files: &[ListedFile], checkpoint: bool) -> Result<(), CacheError> {
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Checkpoint,
+    File,
+}
+
+/// Notes what the Hub says before the first byte comes in, so that a snapshot that is half there is known to be. What is
+/// known of one that is whole stays: the Hub may be wrong today, and more files may be asked for than it has.
+fn announce(layout: &Layout, commit: &str, files: &[ListedFile], kind: Kind) -> Result<(), CacheError> {
     let path = layout.listing(commit);
     let mut listing = Listing::read(&path)?.unwrap_or_default();
-    let names = if checkpoint { files.iter().map(|file| file.path.clone()).collect() } else { BTreeSet::new() };
-    listing.merge(Listing { files: files.to_vec(), checkpoint: names });
+    let is_whole = !listing.checkpoint.is_empty()
+        && listing
+            .checkpoint
+            .iter()
+            .all(|name| listing.file(name).is_some_and(|file| transfer::is_there(layout, file)));
+    let new = files.iter().filter(|file| listing.file(&file.path).is_none()).cloned().collect();
+    listing.merge(Listing { files: new, checkpoint: BTreeSet::new() });
+    if kind == Kind::Checkpoint && !is_whole {
+        listing.checkpoint = files.iter().map(|file| file.path.clone()).collect();
+    }
     // Written even if nothing is new: its time is that of the last try, and until a day later nothing of it is pruned.
+    listing.write(&path)
+}
+
+/// Notes what has come in, and with it, what the snapshot consists of.
+fn confirm(layout: &Layout, commit: &str, files: &[ListedFile], kind: Kind) -> Result<(), CacheError> {
+    let path = layout.listing(commit);
+    let mut listing = Listing::read(&path)?.unwrap_or_default();
+    listing.merge(Listing { files: files.to_vec(), checkpoint: BTreeSet::new() });
+    if kind == Kind::Checkpoint {
+        listing.checkpoint = files.iter().map(|file| file.path.clone()).collect();
+    }
     listing.write(&path)
 }

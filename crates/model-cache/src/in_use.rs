@@ -4,6 +4,7 @@
 //! The sign is a shared lock on the model's own files, which needs no right to write and ends with the process, however
 //! it ends. Versions of a model often have the same `config.json`, so the weights carry the sign as well.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -79,12 +80,14 @@ impl Signs {
         }
     }
 
-    /// Asks whether anything of the version is in use: one of its `.gguf` files, or its checkpoint.
-    pub(crate) fn probe(&self) -> Probe {
+    /// Asks whether anything of the version is in use: one of its `.gguf` files, or its checkpoint. Files that the asker
+    /// has locked itself are `mine`.
+    pub(crate) fn probe(&self, mine: &HashSet<Inode>) -> Probe {
+        let try_lock = |path: &Path| try_lock(path, mine);
         let mut held = Vec::new();
         for path in &self.ggufs {
             match try_lock(path) {
-                Some(Ok(file)) => held.push(file),
+                Some(Ok(file)) => held.extend(file),
                 Some(Err(InUse)) => return Probe::InUse,
                 None => {}
             }
@@ -95,8 +98,8 @@ impl Signs {
         if matches!(config, Some(Err(InUse))) && any_weights_used {
             return Probe::InUse;
         }
-        held.extend(config.and_then(Result::ok));
-        held.extend(weights.into_iter().filter_map(Result::ok));
+        held.extend(config.and_then(Result::ok).flatten());
+        held.extend(weights.into_iter().filter_map(Result::ok).flatten());
         Probe::Free(held)
     }
 }
@@ -117,8 +120,15 @@ fn checkpoint_signs(folder: &Path) -> Result<Vec<PathBuf>, CacheError> {
 
 struct InUse;
 
-/// `None` when there is no such file; a file that cannot be asked is taken for used.
-fn try_lock(path: &Path) -> Option<Result<File, InUse>> {
+/// Which file it is, whatever its name: device and number.
+pub(crate) type Inode = (u64, u64);
+
+pub(crate) fn inode(file: &File) -> Option<Inode> {
+    file.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// `None` when there is no such file, and no lock for one that is `mine`; a file that cannot be asked is taken for used.
+fn try_lock(path: &Path, mine: &HashSet<Inode>) -> Option<Result<Option<File>, InUse>> {
     // Over NFS, an exclusive lock needs a file that is open for writing.
     let opened = OpenOptions::new().read(true).write(true).open(path).or_else(|_| File::open(path));
     let file = match opened {
@@ -126,8 +136,11 @@ fn try_lock(path: &Path) -> Option<Result<File, InUse>> {
         Err(_) => return Some(Err(InUse)),
         Ok(file) => file,
     };
+    if inode(&file).is_some_and(|inode| mine.contains(&inode)) {
+        return Some(Ok(None));
+    }
     match file.try_lock() {
-        Ok(()) => Some(Ok(file)),
+        Ok(()) => Some(Ok(Some(file))),
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Some(Err(InUse)),
     }
 }

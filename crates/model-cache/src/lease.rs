@@ -79,6 +79,7 @@ impl Lease {
         write::directory_of(path)?;
         let mut predecessor = Predecessor::Gone;
         let mut watched: Option<(Vec<u8>, Instant)> = None;
+        let mut unreadable_since = None;
         loop {
             if is_there() {
                 return Ok(Acquired::Needless);
@@ -86,14 +87,27 @@ impl Lease {
             if let Some(lease) = Self::create(path, predecessor)? {
                 return Ok(Acquired::Lease(lease));
             }
-            let Some(seen) = read(path)? else { continue };
+            // Whoever is seen here may be stopped, and its lease be removed by another who waits, too.
+            predecessor = Predecessor::Silent;
+            let Some(seen) = read(path)? else {
+                // It went in between; or it can be made no more than read, as a link to nowhere.
+                if unreadable_since.get_or_insert_with(Instant::now).elapsed() >= SILENCE {
+                    return Err(CacheError::io(path, ErrorKind::AlreadyExists.into()));
+                }
+                tokio::time::sleep(LOOK).await;
+                continue;
+            };
+            unreadable_since = None;
             let record = parse(&seen);
             let dead = record.as_ref().is_some_and(|record| record.owner.is_gone());
             match &watched {
                 Some((before, since)) if *before == seen => {
                     if dead || since.elapsed() >= SILENCE {
-                        if remove_stale(path, &seen)? {
-                            predecessor = if dead { Predecessor::Gone } else { Predecessor::Silent };
+                        if remove_stale(path, &seen)? && dead {
+                            predecessor = Predecessor::Gone;
+                        }
+                        if let Some(lease) = Self::create(path, predecessor)? {
+                            return Ok(Acquired::Lease(lease));
                         }
                         continue;
                     }

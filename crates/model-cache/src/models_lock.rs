@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CacheError, ModelSpec};
+use crate::{CacheError, Digest, ModelSpec, layout};
 
 /// The only version of the format.
 const VERSION: u32 = 1;
@@ -36,6 +36,12 @@ pub struct LockedFile {
     pub digest: String,
 }
 
+impl LockedModel {
+    fn is_sound(&self) -> bool {
+        layout::is_commit(&self.commit) && self.files.values().all(|file| Digest::parse(&file.digest).is_some())
+    }
+}
+
 impl Default for ModelsLock {
     /// A lock file without a model.
     fn default() -> Self {
@@ -52,7 +58,8 @@ impl ModelsLock {
     pub fn parse(text: &str) -> Result<Self, CacheError> {
         let invalid = CacheError::InvalidConfig { what: "models.lock is not a lock file of version 1" };
         match serde_json::from_str::<Self>(text) {
-            Ok(lock) if lock.version == VERSION => Ok(lock),
+            // Commits and digests become parts of paths.
+            Ok(lock) if lock.version == VERSION && lock.models.values().all(LockedModel::is_sound) => Ok(lock),
             _ => Err(invalid),
         }
     }

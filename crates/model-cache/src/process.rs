@@ -1,8 +1,9 @@
 //! Owns telling one process from another across machines and containers, and whether one of this machine still lives.
 
-use std::fmt;
-use std::fs;
+use std::{fmt, fs, io};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 /// A process, as others on the same volume know it.
@@ -21,14 +22,23 @@ impl Process {
     pub(crate) fn this() -> Self {
         let pid = std::process::id();
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { host, pid, namespace: namespace(), started: started(pid).unwrap_or_default() }
+        Self { host, pid, namespace: namespace(), started: started(pid).ok().flatten().unwrap_or_default() }
     }
 
     /// Whether it is known to have ended. Of another machine's process nobody can know.
     pub(crate) fn is_gone(&self) -> bool {
         let here = Self::this();
-        let comparable = !self.namespace.is_empty() && self.host == here.host && self.namespace == here.namespace;
-        comparable && started(self.pid).as_deref() != Some(&self.started)
+        if self.namespace.is_empty() || self.host != here.host || self.namespace != here.namespace {
+            return false;
+        }
+        match started(self.pid) {
+            Ok(started) => started.as_deref() != Some(&self.started),
+            // What cannot be read may only be hidden from this user.
+            Err(_) => i32::try_from(self.pid)
+                .ok()
+                .and_then(Pid::from_raw)
+                .is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH)),
+        }
     }
 }
 
@@ -46,11 +56,11 @@ fn namespace() -> String {
 
 /// Field 22 of `/proc/PID/stat`; the second, the program's name, may hold spaces and parentheses itself. A process that
 /// has ended and is only waited for (state `Z`) has no start any more.
-fn started(pid: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") { None } else { fields.nth(18).map(str::to_owned) }
+fn started(pid: u32) -> io::Result<Option<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let mut fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_ascii_whitespace();
+    let is_over = matches!(fields.next(), None | Some("Z" | "X"));
+    Ok(fields.nth(18).filter(|_| !is_over).map(str::to_owned))
 }
 
 #[cfg(test)]

@@ -1,13 +1,18 @@
 //! Owns looking a model up on this machine. Must never use the network, and changes nothing on the disk.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::layout::{self, DEFAULT_REVISION, Layout};
 use crate::listing::Listing;
-use crate::{CacheConfig, CacheError, Fault, LockedModel, ModelFiles, ModelSpec, Problem, RepoId, checkpoint, gguf};
+use crate::{
+    CacheConfig, CacheError, Digest, Fault, LockedModel, ModelFiles, ModelSpec, Problem, RepoId, checkpoint, gguf,
+};
+
+/// Up to this length, a locked file is read again each time that it is used, in bytes.
+const SMALL: u64 = 16 << 20;
 
 /// Finds `spec`, whole, or says what is wrong.
 pub(crate) fn resolve(config: &CacheConfig, spec: &ModelSpec) -> Result<ModelFiles, CacheError> {
@@ -103,15 +108,33 @@ pub(crate) fn locked<'a>(config: &'a CacheConfig, spec: &ModelSpec) -> Result<Op
         .ok_or_else(|| CacheError::LockMismatch { model: spec.to_string(), what: "it is not in the file".to_owned() })
 }
 
-/// Whether a cached model is the locked one: its bytes lie under the digests of the lock file, which they were checked
-/// against when they came in.
+/// Whether a cached model is the locked one. Small files are read and compared; of the weights, the length and the
+/// digest that they were verified by when they came in. A file more than the lock file has could change the model.
 fn check_lock(spec: &ModelSpec, locked: &LockedModel, files: &ModelFiles) -> Result<(), CacheError> {
-    for (file, entry) in &locked.files {
-        let path = if files.path.is_dir() { files.path.join(file) } else { files.path.clone() };
+    let mismatch = |what| Err(CacheError::LockMismatch { model: spec.to_string(), what });
+    for (name, entry) in &locked.files {
+        let path = if files.path.is_dir() { files.path.join(name) } else { files.path.clone() };
         let real = fs::canonicalize(&path).map_err(|error| CacheError::io(&path, error))?;
-        let length = fs::metadata(&real).map_err(|error| CacheError::io(&real, error))?.len();
-        if real.file_name().is_none_or(|name| name != entry.digest.as_str()) || length != entry.size {
-            return Err(CacheError::LockMismatch { model: spec.to_string(), what: format!("{file} differs") });
+        let file = File::open(&real).map_err(|error| CacheError::io(&real, error))?;
+        let length = file.metadata().map_err(|error| CacheError::io(&real, error))?.len();
+        let mut is_same = length == entry.size && real.file_name().is_some_and(|name| name == entry.digest.as_str());
+        if let Some(digest) = Digest::parse(&entry.digest)
+            && is_same
+            && length <= SMALL
+        {
+            is_same = digest.compute(file, length).map_err(|error| CacheError::io(&real, error))? == digest;
+        }
+        if !is_same {
+            return mismatch(format!("{name} differs"));
+        }
+    }
+    if files.path.is_dir() {
+        for entry in fs::read_dir(&files.path).map_err(|error| CacheError::io(&files.path, error))? {
+            let entry = entry.map_err(|error| CacheError::io(&files.path, error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if checkpoint::wants(&name) && !locked.files.contains_key(&name) {
+                return mismatch(format!("{name} is there and not in the file"));
+            }
         }
     }
     Ok(())

@@ -36,7 +36,7 @@ pub(crate) fn publish(layout: &Layout, commit: &str, files: &[ListedFile]) -> Re
 
 /// Says which commit a branch or tag is, and with that, when it was last asked.
 pub(crate) fn refer(layout: &Layout, revision: &str, commit: &str) -> Result<(), CacheError> {
-    write::atomically(&layout.reference(revision), commit.as_bytes())
+    write::atomically_by(layout.root(), &layout.reference(revision), commit.as_bytes())
 }
 
 /// Makes a link under a name of its own and renames it, so that the name is never without a file.

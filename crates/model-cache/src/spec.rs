@@ -106,7 +106,7 @@ fn has_gguf_extension(text: &str) -> bool {
 }
 
 /// Whether a revision is one that git allows and that stays inside `refs/` and `snapshots/`.
-fn is_revision(revision: &str) -> bool {
+pub(crate) fn is_revision(revision: &str) -> bool {
     revision.split('/').all(|part| {
         !part.is_empty() && !part.starts_with(['.', '-']) && !part.contains("..") && part.bytes().all(is_name_byte)
     })

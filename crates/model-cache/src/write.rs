@@ -8,12 +8,18 @@ use uuid::Uuid;
 
 use crate::CacheError;
 
-/// Writes a file under a name of its own and renames it; makes the folder where it is missing.
+/// Writes a file under a name of its own beside it and renames it; makes the folder where it is missing.
 pub(crate) fn atomically(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
+    atomically_by(path.parent().unwrap_or(Path::new("")), path, bytes)
+}
+
+/// The same, by way of another folder of the volume: where every name means something, a process that dies must not
+/// leave one.
+pub(crate) fn atomically_by(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
     directory_of(path)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", Uuid::new_v4().simple()));
-    let temporary = path.with_file_name(name);
+    let temporary = folder.join(name);
     fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
         let _ = fs::remove_file(&temporary);
         CacheError::io(path, error)

@@ -32,6 +32,7 @@ pub(super) fn run(
 ) -> Result<Ended, Failure> {
     // Only what is there already: downloading is another command's business.
     let model = cache.resolve(model)?;
+    let _in_use = model.hold()?;
     let name = model.name.rsplit('/').next().unwrap_or(&model.name).to_owned();
     let options = QuantizeOptions {
         importance: arguments.imatrix,

@@ -143,22 +143,34 @@ impl Hub {
     }
 
     fn request(&self, client: &reqwest::Client, method: Method, asked: Asked<'_>) -> Result<RequestBuilder, Trouble> {
-        let no_url = || Trouble::never(CacheError::InvalidConfig { what: "the endpoint must be the URL of a Hub" });
-        let mut url = Url::parse(&self.endpoint).map_err(|_| no_url())?;
-        url.path_segments_mut()
-            .map_err(|()| no_url())?
-            .pop_if_empty()
-            .extend([asked.repo.owner(), asked.repo.name(), "resolve", asked.revision])
-            .extend(asked.file.unwrap_or_default().split('/'));
-        // Ranges are those of the file, not of a compressed form of it.
-        let request = client.request(method, url).header(ACCEPT_ENCODING, "identity");
-        Ok(match self.token() {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        })
+        let place = [asked.repo.owner(), asked.repo.name(), "resolve", asked.revision];
+        let url = self.url(place.into_iter().chain(asked.file.unwrap_or_default().split('/')))?;
+        Ok(self.ask(client, method, url))
     }
 
-    async fn send(&self, asked: Asked<'_>, request: RequestBuilder) -> Result<Response, Trouble> {
+    /// An address below the endpoint.
+    pub(super) fn url<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Result<Url, Trouble> {
+        let no_url = || Trouble::never(CacheError::InvalidConfig { what: "the endpoint must be the URL of a Hub" });
+        let mut url = Url::parse(&self.endpoint).map_err(|_| no_url())?;
+        url.path_segments_mut().map_err(|()| no_url())?.pop_if_empty().extend(parts);
+        Ok(url)
+    }
+
+    pub(super) fn ask(&self, client: &reqwest::Client, method: Method, url: Url) -> RequestBuilder {
+        // Ranges are those of the file, not of a compressed form of it.
+        let request = client.request(method, url).header(ACCEPT_ENCODING, "identity");
+        match self.token() {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Whether an address is one that the token was given for.
+    pub(super) fn is_at_the_hub(&self, url: &Url) -> bool {
+        Url::parse(&self.endpoint).is_ok_and(|hub| hub.origin() == url.origin())
+    }
+
+    pub(super) async fn send(&self, asked: Asked<'_>, request: RequestBuilder) -> Result<Response, Trouble> {
         let response = match tokio::time::timeout(self.limits.stall, request.send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(self.no_answer(error, Again::Patiently(None))),
@@ -177,7 +189,7 @@ impl Hub {
             message: text("x-error-message"),
             retry_after: retry_after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs),
         };
-        let at_the_hub = Url::parse(&self.endpoint).is_ok_and(|hub| hub.origin() == response.url().origin());
+        let at_the_hub = self.is_at_the_hub(response.url());
         Err(if at_the_hub { self.refusal(asked, &answer) } else { self.refusal_elsewhere(&answer) })
     }
 

@@ -2,10 +2,11 @@
 //! disk.
 
 mod http;
-mod listing;
 mod patience;
 mod refusal;
+mod revision;
+mod tree;
 
 pub(crate) use http::{Body, Hub};
-pub(crate) use listing::{Kept, TreeFile};
 pub(crate) use patience::{Again, Patience, Trouble};
+pub(crate) use tree::{Kept, TreeFile};

@@ -68,8 +68,11 @@ impl<'a> Patience<'a> {
             return Err(*trouble.error);
         }
         let delay = match trouble.again {
-            Again::Patiently(Some(asked)) if asked > self.limits.longest_delay => return Err(*trouble.error),
-            Again::Patiently(Some(asked)) => asked.max(self.limits.first_delay),
+            // The address would only be limited for longer; a server in trouble may be well again sooner than it thinks.
+            Again::Patiently(Some(asked)) if asked > self.limits.longest_delay && is_rate(&trouble.error) => {
+                return Err(*trouble.error);
+            }
+            Again::Patiently(Some(asked)) => asked.clamp(self.limits.first_delay, self.limits.longest_delay),
             _ => self.backoff(),
         };
         self.failures += 1;
@@ -84,4 +87,8 @@ impl<'a> Patience<'a> {
         let [random, ..] = *Uuid::new_v4().as_bytes();
         full.mul_f64(0.5 + f64::from(random) / 512.0)
     }
+}
+
+fn is_rate(error: &CacheError) -> bool {
+    matches!(error, CacheError::RateLimited { .. })
 }

@@ -68,7 +68,7 @@ impl ModelCache {
         let _in_use = files.hold()?;
         let items = self.items(repo, &files, file.as_deref())?;
         let _unread = Unread::of(items.iter().map(|item| item.from.as_path()));
-        let bytes = items.iter().map(|item| item.size).sum();
+        let bytes = items.iter().map(|item| item.size).fold(0, u64::saturating_add);
         let available = space::available(target).map_err(|error| CacheError::io(target, error))?;
         if bytes > available {
             return Err(CacheError::NoSpace { path: target.to_owned(), needed: Some(bytes), available });

@@ -41,7 +41,7 @@ impl ModelCache {
         }
         let model = Source::open(source)?;
         let layout = Layout::new(&config.dir, repo);
-        let needed = model.files.iter().map(|file| file.size).sum();
+        let needed = model.files.iter().map(|file| file.size).fold(0, u64::saturating_add);
         let free = space::available(layout.root()).map_err(|error| CacheError::io(layout.root(), error))?;
         let available = free.saturating_sub(config.limits.keep_free);
         if needed > available {

@@ -155,7 +155,7 @@ fn version(
         state: state::of_snapshot(config, &repository.repo, commit, contents, &listing)?,
         ggufs: ggufs.cloned().collect(),
         pinned: repository.is_pinned(commit),
-        in_use: matches!(signs(contents).probe(), Probe::InUse),
+        in_use: matches!(signs(contents).probe(&HashSet::new()), Probe::InUse),
         last_use,
         commit: Some(commit.to_owned()),
         path,
@@ -180,7 +180,7 @@ fn of_python_service(repo: RepoId, path: PathBuf) -> Result<CachedModel, CacheEr
         state: if faults.is_empty() { ModelState::Whole } else { ModelState::Incomplete(faults) },
         ggufs: files.iter().map(|(_, name)| name).filter(|name| state::is_gguf(name)).cloned().collect(),
         pinned: false,
-        in_use: matches!(signs.probe(), Probe::InUse),
+        in_use: matches!(signs.probe(&HashSet::new()), Probe::InUse),
         last_use,
         path,
     })

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout;
 use crate::listing::ListedFile;
-use crate::{CacheError, Digest, Fault, Problem, Selection, json};
+use crate::{CacheError, Digest, Fault, Problem, Selection, json, spec};
 
 /// The name of the file.
 pub(super) const MANIFEST: &str = "model.json";
@@ -66,6 +66,10 @@ impl Manifest {
         let commit_is_one = self.commit.as_deref().is_none_or(is_lower_case_commit);
         if !commit_is_one {
             return Err("its commit is not 40 hexadecimal digits".to_owned());
+        }
+        if self.revision.as_deref().is_some_and(|revision| !spec::is_revision(revision) || layout::is_commit(revision))
+        {
+            return Err("its revision is not a branch or a tag".to_owned());
         }
         let anything = Selection::new(&["**".to_owned()], &[]).map_err(|error| error.to_string())?;
         let mut names = BTreeSet::new();

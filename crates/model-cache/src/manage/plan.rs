@@ -12,7 +12,7 @@ use super::leftovers::{self, Leftover};
 use super::prune::{Kept, KeptBecause};
 use super::repository::Repository;
 use super::unfinished::{is_locked, unfinished};
-use crate::in_use::Probe;
+use crate::in_use::{Inode, Probe, inode};
 use crate::listing::Listing;
 use crate::{CacheError, ModelsLock};
 
@@ -38,7 +38,7 @@ pub(super) struct Doomed {
     /// Bytes that are in the snapshot itself.
     pub(super) own_bytes: u64,
     /// As long as these are open, nobody begins to use it.
-    _locks: Vec<File>,
+    locks: Vec<File>,
 }
 
 impl<'a> Plan<'a> {
@@ -104,15 +104,17 @@ impl<'a> Plan<'a> {
             return Ok(Err(KeptBecause::Current));
         }
         let own = contents.iter().filter(|content| content.bytes == Bytes::Own);
-        Ok(match signs(contents).probe() {
+        Ok(match signs(contents).probe(&self.locked()) {
             Probe::InUse => Err(KeptBecause::InUse),
-            Probe::Free(locks) => Ok(Doomed {
-                commit: commit.to_owned(),
-                references,
-                own_bytes: own.map(Content::size).sum(),
-                _locks: locks,
-            }),
+            Probe::Free(locks) => {
+                Ok(Doomed { commit: commit.to_owned(), references, own_bytes: own.map(Content::size).sum(), locks })
+            }
         })
+    }
+
+    /// The files that are locked because their version is to go.
+    fn locked(&self) -> HashSet<Inode> {
+        self.versions.iter().flat_map(|doomed| &doomed.locks).filter_map(inode).collect()
     }
 
     fn doomed(&self) -> HashSet<String> {

@@ -50,11 +50,6 @@ impl Transfer {
 
     async fn bring_untimed(self: &Arc<Self>, file: &ListedFile) -> Result<(), CacheError> {
         let blob = self.layout.blob(&file.digest);
-        // The length of a blob is wrong only if it was damaged, or cut off by something else than this crate.
-        if fs::metadata(&blob).is_ok_and(|metadata| metadata.len() != file.size) {
-            tracing::warn!(path = %blob.display(), "a file of the cache has the wrong size and is fetched again");
-            write::remove(&blob)?;
-        }
         loop {
             let there = || is_there(&self.layout, file);
             let lease = match Lease::acquire(&self.layout.lease(&file.digest), &file.path, &self.events, &there).await?
@@ -66,6 +61,7 @@ impl Transfer {
             if there() {
                 break;
             }
+            self.clear_damaged(file, &blob).await?;
             let published = tokio::select! {
                 published = self.fill_and_publish(&lease, file, &blob) => published?,
                 () = lease.lost() => false,
@@ -80,6 +76,18 @@ impl Transfer {
         Ok(())
     }
 
+    /// Removes bytes that are there and are not those of their name.
+    async fn clear_damaged(&self, file: &ListedFile, blob: &Path) -> Result<(), CacheError> {
+        let Ok(metadata) = fs::metadata(blob) else { return Ok(()) };
+        let found = ListedFile { size: metadata.len(), ..file.clone() };
+        if digest_of(blob, &found).await? == file.digest {
+            let (path, stated, actual) = (&file.path, file.size, found.size);
+            return Err(self.hub.unusable(format!("it states {stated} bytes for {path}, which has {actual}")));
+        }
+        tracing::warn!(path = %blob.display(), "a file of the cache is damaged and is fetched again");
+        write::remove(blob)
+    }
+
     /// Fetches what is missing and gives the file its name; false when the lease was lost meanwhile.
     async fn fill_and_publish(
         self: &Arc<Self>,
@@ -89,7 +97,8 @@ impl Transfer {
     ) -> Result<bool, CacheError> {
         let mut second_try = false;
         loop {
-            let partial = Arc::new(Partial::open(&self.layout, file, lease)?);
+            // It may copy gigabytes.
+            let partial = Arc::new(tokio::task::block_in_place(|| Partial::open(&self.layout, file, lease))?);
             ranges::fill(self, file, &partial).await?;
             let actual = match digest_of(partial.path(), file).await {
                 Ok(actual) => actual,

@@ -53,6 +53,10 @@ impl Partial {
         {
             adopt(&left, &folder, lease.predecessor()).map_err(|error| space::failed(&folder, error))?;
         }
+        // Nobody goes on with what others left of the same file; one of them who still writes keeps what is open.
+        for other in left_by_all(layout, file).filter(|other| *other != folder) {
+            let _ = fs::remove_dir_all(other);
+        }
         let path = folder.join(BYTES);
         write::directory_of(&path)?;
         let open = |path: &Path| {
@@ -147,12 +151,8 @@ impl Partial {
 
 /// What earlier owners left of a file: the folder with the most bytes, and how many.
 pub(super) fn largest(layout: &Layout, file: &ListedFile) -> Option<(PathBuf, u64)> {
-    let folders = fs::read_dir(layout.partials()).ok()?;
     let count = usize::try_from(file.size.div_ceil(SEGMENT)).unwrap_or(usize::MAX);
-    folders
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|folder| folder.file_stem().is_some_and(|stem| stem == file.digest.hex()))
+    left_by_all(layout, file)
         .filter_map(|folder| {
             let ranges = File::open(folder.join(RANGES)).ok()?;
             let bytes = recorded(&ranges, count).ok()?.iter().sum();
@@ -161,17 +161,35 @@ pub(super) fn largest(layout: &Layout, file: &ListedFile) -> Option<(PathBuf, u6
         .max_by_key(|(_, bytes)| *bytes)
 }
 
+/// The folders of all owners of a file.
+fn left_by_all(layout: &Layout, file: &ListedFile) -> impl Iterator<Item = PathBuf> {
+    let folders = fs::read_dir(layout.partials()).into_iter().flatten().flatten().map(|entry| entry.path());
+    let digest = file.digest.hex().to_owned();
+    folders.filter(move |folder| folder.file_stem().is_some_and(|stem| stem == digest.as_str()))
+}
+
 /// Takes over what another owner left. One that may still write keeps its own files, without a name.
 fn adopt(left: &Path, folder: &Path, predecessor: Predecessor) -> io::Result<()> {
-    match predecessor {
-        Predecessor::Gone => fs::rename(left, folder),
-        Predecessor::Silent => {
-            fs::create_dir_all(folder)?;
-            // The record first: it may then be older than the bytes, never newer.
-            for name in [RANGES, BYTES] {
-                fs::copy(left.join(name), folder.join(name))?;
+    if predecessor == Predecessor::Gone {
+        return fs::rename(left, folder);
+    }
+    // Under a name that nobody takes for bytes to go on with, until it is complete.
+    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    name.push(".copy");
+    let copy = folder.with_file_name(name);
+    let copied = fs::create_dir_all(&copy).and_then(|()| {
+        // The record first: it may then be older than the bytes, never newer.
+        [RANGES, BYTES].iter().try_for_each(|name| fs::copy(left.join(name), copy.join(name)).map(drop))
+    });
+    match copied {
+        Ok(()) => fs::rename(&copy, folder),
+        Err(error) => {
+            let _ = fs::remove_dir_all(&copy);
+            match error.kind() {
+                // Better its own files than none: what is wrong in the end is found by its digest.
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => fs::rename(left, folder),
+                _ => Err(error),
             }
-            fs::remove_dir_all(left)
         }
     }
 }

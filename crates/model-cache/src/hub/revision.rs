@@ -1,10 +1,7 @@
-//! Owns asking what a repository consists of: the only file that names hf-hub.
+//! Owns asking which commit a revision is: the only file that names hf-hub.
 
-use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use hf_hub::repository::RepoTreeEntry;
 use hf_hub::{HFClient, HFError, HFResult};
 
 use super::refusal::{Answer, Asked};
@@ -15,28 +12,6 @@ use crate::{CacheError, RepoId};
 /// must not do; one that cannot be an HTTP header's value it never sends.
 const NO_TOKEN: &str = "\n";
 
-/// Files beyond this are not kept in git itself, in bytes: their digest is asked for one by one.
-const GIT_LIMIT: u64 = 10_000_000;
-
-/// One file of a commit, as the Hub lists it.
-#[derive(Debug)]
-pub(crate) struct TreeFile {
-    pub(crate) path: String,
-    pub(crate) size: u64,
-    /// git's own id of the content; of a pointer, where the content is kept elsewhere.
-    pub(crate) oid: String,
-    pub(crate) kept: Kept,
-}
-
-/// Where the Hub keeps the bytes of a file.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
-    /// In git: its id is that of the bytes.
-    InGit,
-    /// In Git LFS or Xet.
-    Elsewhere,
-}
-
 impl Hub {
     /// The commit that a revision is, 40 hexadecimal digits.
     pub(crate) async fn commit(&self, repo: &RepoId, revision: &str) -> Result<String, Trouble> {
@@ -46,23 +21,6 @@ impl Hub {
         info.sha
             .filter(|sha| crate::layout::is_commit(sha))
             .ok_or_else(|| Trouble::new(self.unusable("it did not say which commit the revision is"), Again::Briefly))
-    }
-
-    /// The files of a commit, folders' files included.
-    pub(crate) async fn tree(&self, repo: &RepoId, commit: &str) -> Result<Vec<TreeFile>, Trouble> {
-        let asked = Asked { repo, revision: commit, file: None };
-        let model = self.listing_client(asked)?.model(repo.owner(), repo.name());
-        let listing = model.list_tree().revision(commit).recursive(true).send();
-        let mut entries = pin!(listing.map_err(|error| self.named(asked, error))?);
-        let mut files = Vec::new();
-        while let Some(entry) = self.in_time(asked, async { entries.next().await.transpose() }).await? {
-            if let RepoTreeEntry::File { oid, size, path, lfs, xet_hash, .. } = entry {
-                let elsewhere = lfs.is_some() || xet_hash.is_some() || size > GIT_LIMIT;
-                let kept = if elsewhere { Kept::Elsewhere } else { Kept::InGit };
-                files.push(TreeFile { path, size, oid, kept });
-            }
-        }
-        Ok(files)
     }
 
     fn listing_client(&self, asked: Asked<'_>) -> Result<HFClient, Trouble> {
