@@ -111,6 +111,10 @@ mod tests {
         };
         let digest = "0".repeat(64);
         assert!(manifest("a/config.json", &digest).check().is_ok());
+        for revision in ["/tmp/x", "../../x", "", "a/../b", &"0".repeat(40)] {
+            let of = Manifest { revision: Some(revision.to_owned()), ..manifest("a/config.json", &digest) };
+            assert!(of.check().is_err(), "{revision}");
+        }
         for path in ["../config.json", "/etc/passwd", "a//b", "", ".", "a\\..\\b", "pytorch_model.bin"] {
             assert!(manifest(path, &digest).check().is_err(), "{path}");
         }

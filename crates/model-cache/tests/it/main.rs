@@ -4,6 +4,7 @@
 mod directories;
 mod disk;
 mod fetching;
+mod hostile;
 #[expect(dead_code, reason = "other programs use the rest")]
 #[path = "../hub/mod.rs"]
 mod hub;

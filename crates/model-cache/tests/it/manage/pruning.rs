@@ -40,6 +40,17 @@ fn old_versions_go_and_leave_nothing_behind() {
 }
 
 #[test]
+fn old_versions_that_share_files_all_go_at_once() {
+    let handmade = Handmade::with_two_versions();
+    for digit in ["3", "4"] {
+        handmade.version("acme/tiny", &digit.repeat(40), &checkpoint(100));
+    }
+    let pruned = prune(&handmade, None);
+    assert_eq!(why(&pruned), [(NEW, KeptBecause::Current)]);
+    assert_eq!(commits(&handmade), [NEW]);
+}
+
+#[test]
 fn what_is_in_the_lock_file_stays() {
     let handmade = Handmade::with_two_versions();
     let old = spec(&format!("acme/tiny@{OLD}"));
