@@ -67,6 +67,7 @@ mod listing;
 mod manage;
 mod models_lock;
 mod process;
+mod regular_file;
 mod repo_id;
 mod resolve;
 mod selection;

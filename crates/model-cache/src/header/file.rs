@@ -4,17 +4,16 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use crate::{CacheError, Problem};
+use crate::{CacheError, Problem, regular_file};
 
 /// What `check` finds in the file at `path`, or that there is none.
 pub(super) fn problem(
     path: &Path,
     check: impl FnOnce(File, u64) -> io::Result<Option<Problem>>,
 ) -> Result<Option<Problem>, CacheError> {
-    let file = match File::open(path) {
+    let file = match regular_file::open(path)? {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Problem::Missing)),
-        Err(error) => return Err(CacheError::io(path, error)),
+        Err(problem) => return Ok(Some(problem)),
     };
     let length = file.metadata().map_err(|error| CacheError::io(path, error))?.len();
     check(file, length).map_err(|error| CacheError::io(path, error))

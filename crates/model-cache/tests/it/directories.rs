@@ -172,3 +172,13 @@ async fn local_paths_are_checked_and_never_fetched() {
     assert!(matches!(cache.fetch(&ModelSpec::Directory(path), &|_| ()).await, Err(CacheError::Incomplete { .. })));
     assert_eq!(hub.seen(), []);
 }
+
+#[test]
+fn a_pipe_is_no_file_and_is_not_waited_for() {
+    let faults = faults_after(&sample::checkpoint(), |dir| {
+        let config = dir.join("config.json");
+        fs::remove_file(&config).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&config).status().unwrap().success());
+    });
+    assert_eq!(faults, fault("config.json", Problem::Malformed("it is not a regular file".to_owned())));
+}
