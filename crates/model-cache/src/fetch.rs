@@ -159,13 +159,9 @@ impl Fetch {
         }
         files.sort_by_key(|file| file.size);
         // Everything else that may be missing is found when the model is looked at; without these there is none.
-        let needed = self.file.as_deref().unwrap_or("config.json");
-        if files.is_empty() || (self.file.is_some() && files.iter().all(|file| file.path != needed)) {
-            return Err(CacheError::FileNotFound {
-                repo: self.repo.clone(),
-                revision: self.revision.clone(),
-                file: needed.to_owned(),
-            });
+        if files.is_empty() {
+            let file = self.file.as_deref().unwrap_or("config.json").to_owned();
+            return Err(CacheError::FileNotFound { repo: self.repo.clone(), revision: self.revision.clone(), file });
         }
         Ok(files)
     }

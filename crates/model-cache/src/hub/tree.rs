@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::refusal::Asked;
 use super::{Again, Hub, Trouble};
-use crate::RepoId;
+use crate::{CacheError, RepoId};
 
 /// The longest page that is read, in bytes: some 100,000 files.
 const MAX_PAGE: usize = 32 << 20;
@@ -92,7 +92,7 @@ impl Hub {
 /// Where nobody answers, nothing has come in yet that would be worth more patience.
 fn briefly(trouble: Trouble) -> Trouble {
     match *trouble.error {
-        crate::CacheError::Network { .. } => Trouble { again: Again::Briefly, ..trouble },
+        CacheError::Network { .. } => Trouble { again: Again::Briefly, ..trouble },
         _ => trouble,
     }
 }
