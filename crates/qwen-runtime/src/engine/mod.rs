@@ -3,6 +3,8 @@
 //! An engine owns a model and its KV cache. It knows token ids and logits; it knows nothing of
 //! text, sampling or requests.
 
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "for engines that keep their KV cache in blocks"))]
+pub(crate) mod blocks;
 pub(crate) mod candle;
 
 use crate::TokenId;
@@ -138,4 +140,12 @@ pub trait Engine: Send {
     /// sequence's length, a sequence occurs twice, has no tokens, or a token is no row of the
     /// embedding; [`RuntimeError::CacheFull`]; [`RuntimeError::Compute`].
     fn step(&mut self, batch: &[SequenceStep<'_>]) -> Result<Vec<Logits>, RuntimeError>;
+}
+
+/// Checks that a sequence of `actual` tokens has as many as `wanted`.
+fn require_length(actual: usize, wanted: usize) -> Result<(), RuntimeError> {
+    if wanted > actual {
+        return Err(RuntimeError::InvalidStep(format!("length {wanted} of a sequence of {actual} tokens")));
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device};
 
-use super::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep};
+use super::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep, require_length};
 use crate::checkpoint::{Architecture, Checkpoint};
 use crate::error::RuntimeError;
 use kv_cache::{CachedSequence, KvCache};
@@ -226,11 +226,4 @@ impl Engine for CandleEngine {
         });
         Ok(logits.collect())
     }
-}
-
-fn require_length(actual: usize, wanted: usize) -> Result<(), RuntimeError> {
-    if wanted > actual {
-        return Err(RuntimeError::InvalidStep(format!("length {wanted} of a sequence of {actual} tokens")));
-    }
-    Ok(())
 }
