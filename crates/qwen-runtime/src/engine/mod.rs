@@ -86,8 +86,10 @@ pub struct Capacity {
     pub max_sequence_len: usize,
     /// Tokens that the KV cache holds at most, over all sequences.
     pub max_tokens: usize,
-    /// Tokens that it holds.
+    /// Tokens that it holds; those that sequences share may count for each.
     pub tokens: usize,
+    /// Tokens of a new sequence that would fit now.
+    pub free_tokens: usize,
 }
 
 /// Runs a model over batches of sequences.
@@ -109,7 +111,19 @@ pub trait Engine: Send {
     /// [`RuntimeError::CacheFull`] when there are as many as the engine can hold.
     fn allocate(&mut self) -> Result<SequenceId, RuntimeError>;
 
-    /// Forgets a sequence.
+    /// Makes a sequence that starts with as many of `tokens` as earlier sequences have left in the
+    /// KV cache, and says how many those are: fewer than all, so that the rest yields logits.
+    ///
+    /// An engine that keeps nothing makes an empty sequence.
+    ///
+    /// # Errors
+    /// As [`Engine::allocate`].
+    fn resume(&mut self, tokens: &[TokenId]) -> Result<(SequenceId, usize), RuntimeError> {
+        let _ = tokens;
+        Ok((self.allocate()?, 0))
+    }
+
+    /// Forgets a sequence. What it holds may stay for [`Engine::resume`] while there is room.
     ///
     /// # Errors
     /// [`RuntimeError::UnknownSequence`].

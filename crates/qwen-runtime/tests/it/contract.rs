@@ -1,6 +1,9 @@
 //! What every engine promises, checked on each engine that there is.
 
-use qwen_runtime::{Engine, Logits, LogitsAt, QuantizedWeights, RuntimeError, SequenceId, SequenceStep};
+use qwen_runtime::{
+    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, Engine, Logits, LogitsAt, QuantizedWeights, RuntimeError,
+    SequenceId, SequenceStep,
+};
 
 use crate::{golden, logits};
 
@@ -44,6 +47,29 @@ fn keeps_the_contract(engine: &mut dyn Engine) {
     engine.truncate(two, 6).unwrap();
     step(engine, two, &[4], LogitsAt::None).unwrap();
     assert_same(&step(engine, two, &[8, 2], LogitsAt::Last).unwrap(), &after);
+
+    // A sequence that begins as another one did gives the same, whether that one is still there or not,
+    // and its own way is not the other's.
+    let capacity = engine.capacity();
+    assert!(capacity.free_tokens <= capacity.max_tokens - capacity.tokens, "{capacity:?}");
+    let long: Vec<u32> = (0..100).map(|n| 1 + n * 7 % 300).collect();
+    let first = engine.allocate().unwrap();
+    let expected = step(engine, first, &long, LogitsAt::Last).unwrap();
+    for freed in [false, true] {
+        let (again, cached) = engine.resume(&long).unwrap();
+        assert!(cached < long.len() && engine.len(again).unwrap() == cached);
+        assert_same(&step(engine, again, &long[cached..], LogitsAt::Last).unwrap(), &expected);
+        let (other, cached) = engine.resume(&[&long[..60], &[9, 9, 9]].concat()).unwrap();
+        assert!(cached <= 60 && engine.len(other).unwrap() == cached);
+        step(engine, other, &[8, 8], LogitsAt::None).unwrap();
+        if !freed {
+            engine.free(first).unwrap();
+        }
+        engine.free(again).unwrap();
+        engine.free(other).unwrap();
+    }
+    assert_eq!(engine.resume(&[]).map(|(id, cached)| engine.free(id).map(|()| cached)).unwrap().unwrap(), 0);
+    assert_eq!(engine.capacity().tokens, capacity.tokens);
 
     // A failed step changes nothing, not even for the sequences that were right.
     let tokens = engine.capacity().tokens;
@@ -90,6 +116,30 @@ fn keeps_the_contract(engine: &mut dyn Engine) {
     assert!(matches!(engine.free(one), Err(RuntimeError::UnknownSequence)));
     assert!(matches!(engine.len(one), Err(RuntimeError::UnknownSequence)));
     assert_ne!(engine.allocate().unwrap(), one);
+}
+
+#[test]
+fn the_candle_engine_begins_where_an_earlier_sequence_did() {
+    let checkpoint = Checkpoint::open(&golden::own("tied-f32")).unwrap();
+    let config = CandleConfig {
+        device: ComputeDevice::Cpu,
+        quantized: QuantizedWeights::Keep,
+        max_sequences: 4,
+        max_tokens: 256,
+    };
+    let mut engine = CandleEngine::load(&checkpoint, config, &|_, _| {}).unwrap();
+    let long: Vec<u32> = (0..100).collect();
+    let first = engine.allocate().unwrap();
+    step(&mut engine, first, &long, LogitsAt::None).unwrap();
+    let (second, cached) = engine.resume(&[&long[..60], &[1]].concat()).unwrap();
+    assert_eq!(cached, 60);
+    engine.free(first).unwrap();
+    assert_eq!(engine.resume(&long).unwrap().1, 99);
+    // A sequence that is over gives way to others, and running ones stay.
+    assert_eq!(engine.capacity().free_tokens, 256 - 60 - 99);
+    step(&mut engine, second, &[5; 256 - 60 - 99], LogitsAt::None).unwrap();
+    assert_eq!(engine.capacity().free_tokens, 0);
+    assert!(matches!(step(&mut engine, second, &[5], LogitsAt::None), Err(RuntimeError::CacheFull { .. })));
 }
 
 #[test]

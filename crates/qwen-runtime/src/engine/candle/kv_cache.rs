@@ -1,22 +1,24 @@
 //! The keys and values of every sequence, owned by the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use crate::TokenId;
 use crate::checkpoint::Architecture;
 use crate::engine::SequenceId;
 
 /// Smallest buffer of a sequence in tokens; it doubles from there.
 const FIRST_CAPACITY: usize = 128;
 
-/// One sequence: how many tokens it has, and a buffer for each layer.
+/// One sequence: its tokens, and a buffer for each layer.
 ///
-/// What lies in a buffer beyond `len` is never read. A step writes there, and becomes real only
-/// when `len` is raised at its end; so a step that fails in the middle has changed nothing.
-#[derive(Debug, Default)]
+/// What lies in a buffer beyond the tokens is never read. A step writes there, and becomes real only
+/// when its tokens are added at its end; so a step that fails in the middle has changed nothing.
+#[derive(Default)]
 pub(super) struct CachedSequence {
-    pub(super) len: usize,
+    pub(super) tokens: Vec<TokenId>,
     layers: Vec<LayerCache>,
 }
 
@@ -27,12 +29,17 @@ struct LayerCache {
 }
 
 impl CachedSequence {
+    pub(super) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
     /// Writes new keys and values at the end and returns all of them, old and new.
     ///
     /// Both are `(tokens, kv_heads, head_dim)`; the result is `(kv_heads, len + tokens, head_dim)`.
     pub(super) fn append(&mut self, layer: usize, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
         let (tokens, kv_heads, head_dim) = keys.dims3()?;
-        let needed = self.len + tokens;
+        let past = self.len();
+        let needed = past + tokens;
         if self.layers.len() <= layer {
             let shape = (kv_heads, needed.next_power_of_two().max(FIRST_CAPACITY), head_dim);
             let zeros = || Tensor::zeros(shape, keys.dtype(), keys.device());
@@ -41,11 +48,11 @@ impl CachedSequence {
         let cache = &mut self.layers[layer];
         if cache.keys.dim(1)? < needed {
             let capacity = needed.next_power_of_two();
-            cache.keys = enlarged(&cache.keys, self.len, capacity)?;
-            cache.values = enlarged(&cache.values, self.len, capacity)?;
+            cache.keys = enlarged(&cache.keys, past, capacity)?;
+            cache.values = enlarged(&cache.values, past, capacity)?;
         }
-        cache.keys.slice_set(&keys.transpose(0, 1)?.contiguous()?, 1, self.len)?;
-        cache.values.slice_set(&values.transpose(0, 1)?.contiguous()?, 1, self.len)?;
+        cache.keys.slice_set(&keys.transpose(0, 1)?.contiguous()?, 1, past)?;
+        cache.values.slice_set(&values.transpose(0, 1)?.contiguous()?, 1, past)?;
         Ok((cache.keys.narrow(1, 0, needed)?, cache.values.narrow(1, 0, needed)?))
     }
 
@@ -57,7 +64,7 @@ impl CachedSequence {
             Ok(LayerCache { keys, values: enlarged(&layer.values, len, capacity)? })
         };
         let layers = if len == 0 { Vec::new() } else { self.layers.iter().map(copy).collect::<Result<_>>()? };
-        Ok(Self { len, layers })
+        Ok(Self { tokens: self.tokens[..len].to_vec(), layers })
     }
 }
 
@@ -71,10 +78,19 @@ fn enlarged(old: &Tensor, len: usize, capacity: usize) -> Result<Tensor> {
     Ok(new)
 }
 
-/// All sequences of an engine.
+/// Shows the length only: tokens are the words of patients.
+impl fmt::Debug for CachedSequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CachedSequence({} tokens)", self.len())
+    }
+}
+
+/// All sequences of an engine, and some that are over: what they hold may begin another one.
 #[derive(Debug, Default)]
 pub(super) struct KvCache {
     pub(super) sequences: BTreeMap<SequenceId, CachedSequence>,
+    /// From the least recently used on.
+    idle: VecDeque<CachedSequence>,
     next: u64,
 }
 
@@ -88,7 +104,34 @@ impl KvCache {
 
     /// Tokens of all sequences.
     pub(super) fn tokens(&self) -> usize {
-        self.sequences.values().map(|sequence| sequence.len).sum()
+        self.sequences.values().map(CachedSequence::len).sum()
+    }
+
+    /// Keeps a sequence that is over, of at most `most`.
+    pub(super) fn retire(&mut self, sequence: CachedSequence, most: usize) {
+        self.idle.push_back(sequence);
+        while self.idle.len() > most {
+            self.idle.pop_front();
+        }
+    }
+
+    /// Drops sequences that are over until at most `max_tokens` are there with the others.
+    pub(super) fn trim(&mut self, max_tokens: usize) {
+        while self.tokens() + self.idle.iter().map(CachedSequence::len).sum::<usize>() > max_tokens
+            && self.idle.pop_front().is_some()
+        {}
+    }
+
+    /// A copy of the longest beginning of `tokens` that any sequence holds.
+    pub(super) fn beginning(&mut self, tokens: &[TokenId]) -> Result<CachedSequence> {
+        let common = |sequence: &CachedSequence| sequence.tokens.iter().zip(tokens).take_while(|(a, b)| a == b).count();
+        let longest = (0..self.idle.len()).max_by_key(|&index| common(&self.idle[index]));
+        // What is used again goes last.
+        let used = longest.and_then(|index| self.idle.remove(index));
+        self.idle.extend(used);
+        let all = self.idle.back().into_iter().chain(self.sequences.values());
+        let longest = all.max_by_key(|sequence| common(sequence));
+        longest.map_or_else(|| Ok(CachedSequence::default()), |sequence| sequence.fork(common(sequence)))
     }
 }
 

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device};
 
 use super::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep, require_length};
+use crate::TokenId;
 use crate::checkpoint::{Architecture, Checkpoint};
 use crate::error::RuntimeError;
 use kv_cache::{CachedSequence, KvCache};
@@ -95,6 +96,11 @@ impl CandleEngine {
         self.cache.sequences.get(&id).ok_or(RuntimeError::UnknownSequence)
     }
 
+    /// Sequences that are over give way at once.
+    fn free_tokens(&self) -> usize {
+        self.config.max_tokens.saturating_sub(self.cache.tokens())
+    }
+
     fn require_room(&self, sequences: usize, tokens: usize) -> Result<(), RuntimeError> {
         let room = |needed: usize, max: usize, used: usize| match max.saturating_sub(used) {
             available if needed > available => Err(RuntimeError::CacheFull { needed, available }),
@@ -110,7 +116,7 @@ impl CandleEngine {
         let mut flat = FlatBatch { tokens: Vec::new(), positions: Vec::new(), rows: Vec::new(), wanted: Vec::new() };
         let mut seen = std::collections::HashSet::new();
         for step in batch {
-            let past = self.sequence(step.sequence)?.len;
+            let past = self.sequence(step.sequence)?.len();
             let len = step.tokens.len();
             if !seen.insert(step.sequence) {
                 return invalid("a sequence occurs twice".to_owned());
@@ -168,6 +174,7 @@ impl Engine for CandleEngine {
             max_sequence_len: self.config.max_tokens,
             max_tokens: self.config.max_tokens,
             tokens: self.cache.tokens(),
+            free_tokens: self.free_tokens(),
         }
     }
 
@@ -176,27 +183,41 @@ impl Engine for CandleEngine {
         Ok(self.cache.insert(CachedSequence::default()))
     }
 
+    fn resume(&mut self, tokens: &[TokenId]) -> Result<(SequenceId, usize), RuntimeError> {
+        self.require_room(1, 0)?;
+        let most = tokens.len().saturating_sub(1).min(self.free_tokens());
+        let sequence = self.cache.beginning(&tokens[..most])?;
+        let cached = sequence.len();
+        let id = self.cache.insert(sequence);
+        self.cache.trim(self.config.max_tokens);
+        Ok((id, cached))
+    }
+
     fn free(&mut self, sequence: SequenceId) -> Result<(), RuntimeError> {
-        self.cache.sequences.remove(&sequence).map(drop).ok_or(RuntimeError::UnknownSequence)
+        let sequence = self.cache.sequences.remove(&sequence).ok_or(RuntimeError::UnknownSequence)?;
+        self.cache.retire(sequence, self.config.max_sequences);
+        Ok(())
     }
 
     fn len(&self, sequence: SequenceId) -> Result<usize, RuntimeError> {
-        Ok(self.sequence(sequence)?.len)
+        Ok(self.sequence(sequence)?.len())
     }
 
     fn truncate(&mut self, sequence: SequenceId, length: usize) -> Result<(), RuntimeError> {
         let sequence = self.cache.sequences.get_mut(&sequence).ok_or(RuntimeError::UnknownSequence)?;
-        require_length(sequence.len, length)?;
-        sequence.len = length;
+        require_length(sequence.len(), length)?;
+        sequence.tokens.truncate(length);
         Ok(())
     }
 
     fn fork(&mut self, sequence: SequenceId, length: usize) -> Result<SequenceId, RuntimeError> {
         let original = self.sequence(sequence)?;
-        require_length(original.len, length)?;
+        require_length(original.len(), length)?;
         self.require_room(1, length)?;
         let copy = original.fork(length)?;
-        Ok(self.cache.insert(copy))
+        let id = self.cache.insert(copy);
+        self.cache.trim(self.config.max_tokens);
+        Ok(id)
     }
 
     fn step(&mut self, batch: &[SequenceStep<'_>]) -> Result<Vec<Logits>, RuntimeError> {
@@ -204,13 +225,14 @@ impl Engine for CandleEngine {
             return Ok(Vec::new());
         }
         let flat = self.flat_batch(batch)?;
+        self.cache.trim(self.config.max_tokens - flat.tokens.len());
         let mut by_id: BTreeMap<SequenceId, &mut CachedSequence> =
             self.cache.sequences.iter_mut().map(|(id, sequence)| (*id, sequence)).collect();
         let mut sequences: Vec<&mut CachedSequence> =
             batch.iter().filter_map(|step| by_id.remove(&step.sequence)).collect();
         let values = self.model.forward(&flat, &mut sequences)?;
         for (step, sequence) in batch.iter().zip(sequences) {
-            sequence.len += step.tokens.len();
+            sequence.tokens.extend_from_slice(step.tokens);
         }
         let vocab_size = self.architecture.vocab_size;
         let mut rest = values.as_slice();
