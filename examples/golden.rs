@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use qwen_runtime::{
-    CandleConfig, CandleEngine, Chat, ChatTemplate, Checkpoint, ComputeDevice, Engine, GenerationPrompt, KnownTokens,
-    LogitsAt, QuantizedWeights, RuntimeError, Sampler, SamplingOptions, SequenceId, SequenceStep, TokenHistory,
-    TokenId, Tokenizer,
+    CandleConfig, CandleEngine, Chat, ChatTemplate, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine,
+    GenerationPrompt, KernelSet, KnownTokens, KvType, LogitsAt, QuantizedWeights, RuntimeError, Sampler,
+    SamplingOptions, SequenceId, SequenceStep, TokenHistory, TokenId, Tokenizer,
 };
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
@@ -84,12 +84,23 @@ struct LogitsArgs {
     /// Widen the stored weights to float32 at load.
     #[arg(long)]
     dequantize: bool,
+    /// Threads of the cpu engine; all cores by default.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Keys and values of the cpu engine: f32 or f16.
+    #[arg(long, default_value_t = KvType::F32)]
+    kv_type: KvType,
+    /// Instructions of the cpu engine: scalar, avx2 or avx512; the best by default.
+    #[arg(long)]
+    kernels: Option<KernelSet>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum EngineChoice {
     /// The candle engine on the processor.
     Candle,
+    /// The cpu engine.
+    Cpu,
 }
 
 fn main() -> Result<()> {
@@ -223,27 +234,42 @@ fn logits(args: &LogitsArgs) -> Result<()> {
         Err(_) if args.greedy == 0 => KnownTokens::all(vocab_size),
         Err(error) => return Err(error.into()),
     };
-    let EngineChoice::Candle = args.engine;
-    let mut engine = CandleEngine::load(
-        &checkpoint,
-        CandleConfig {
-            device: ComputeDevice::Cpu,
-            quantized: if args.dequantize { QuantizedWeights::Dequantize } else { QuantizedWeights::Keep },
-            max_sequences: prompts.len().max(1),
-            max_tokens: prompts.iter().map(|prompt| prompt.len() + args.greedy).sum::<usize>().max(1),
-        },
-        &|_, _| {},
-    )?;
+    let longest = prompts.iter().map(|prompt| prompt.len() + args.greedy).sum::<usize>().max(1);
+    let mut engine = load(args, &checkpoint, prompts.len().max(1), longest)?;
     let mut results = Vec::new();
     let together = if args.batch { prompts.len().max(1) } else { 1 };
     for group in prompts.chunks(together) {
-        results.extend(run_group(&mut engine, group, args, &known)?);
+        results.extend(run_group(engine.as_mut(), group, args, &known)?);
     }
     write_tensors(&results, vocab_size, args)
 }
 
+fn load(args: &LogitsArgs, checkpoint: &Checkpoint, sequences: usize, tokens: usize) -> Result<Box<dyn Engine>> {
+    let quantized = if args.dequantize { QuantizedWeights::Dequantize } else { QuantizedWeights::Keep };
+    match args.engine {
+        EngineChoice::Candle => {
+            let device = ComputeDevice::Cpu;
+            let config = CandleConfig { device, quantized, max_sequences: sequences, max_tokens: tokens };
+            Ok(Box::new(CandleEngine::load(checkpoint, config, &|_, _| {})?))
+        }
+        EngineChoice::Cpu => {
+            let defaults = CpuConfig::default();
+            let config = CpuConfig {
+                threads: args.threads.unwrap_or(defaults.threads),
+                kv_type: args.kv_type,
+                // A sequence's last block may be half full.
+                kv_tokens: tokens + 16 * sequences,
+                max_sequences: sequences,
+                kernels: args.kernels,
+                quantized,
+            };
+            Ok(Box::new(CpuEngine::load(checkpoint, config, &|_, _| {})?))
+        }
+    }
+}
+
 fn run_group<'a>(
-    engine: &mut CandleEngine,
+    engine: &mut dyn Engine,
     prompts: &'a [Vec<TokenId>],
     args: &LogitsArgs,
     known: &KnownTokens,

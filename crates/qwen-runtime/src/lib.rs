@@ -36,6 +36,7 @@ pub use checkpoint::{
     RopeScaling, StoredTensor, StoredType, TensorName,
 };
 pub use engine::candle::{CandleConfig, CandleEngine, ComputeDevice, QuantizedWeights};
+pub use engine::cpu::{CpuConfig, CpuEngine, KernelSet, KvType};
 pub use engine::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep};
 pub use error::RuntimeError;
 pub use generation::{

@@ -45,6 +45,11 @@ pub(crate) struct GgufFile {
 }
 
 impl GgufFile {
+    /// Lets the system take back the memory of bytes that have been copied.
+    pub(crate) fn release(&self, bytes: &[u8]) {
+        self.map.release(bytes);
+    }
+
     /// Maps the file and reads its header.
     pub(crate) fn open(path: &Path) -> Result<Self, RuntimeError> {
         let map = MappedFile::open(path)?;

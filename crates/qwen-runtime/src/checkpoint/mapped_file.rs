@@ -26,6 +26,28 @@ impl MappedFile {
         let map = unsafe { Mmap::map(&file) }.map_err(|source| RuntimeError::io(path, source))?;
         Ok(Self { map })
     }
+
+    /// Lets the system take back the memory of `bytes`, if they are bytes of this file: whoever has
+    /// copied them needs them no more. They are read from the file again where they are wanted.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn release(&self, bytes: &[u8]) {
+        const PAGE: usize = 4096;
+        let Some(start) = (bytes.as_ptr() as usize).checked_sub(self.map.as_ptr() as usize) else { return };
+        let end = start + bytes.len();
+        let start = start.next_multiple_of(PAGE);
+        if end > self.map.len() || start >= end {
+            return;
+        }
+        // SAFETY: the advice may change what memory holds only where it was written, and this
+        // mapping is read only: what is read again is the file, unchanged as `open` relies on.
+        let advised =
+            unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start) };
+        drop(advised);
+    }
+
+    /// Elsewhere the pages of a file are the system's own business.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn release(&self, _bytes: &[u8]) {}
 }
 
 impl Deref for MappedFile {
@@ -47,5 +69,19 @@ mod tests {
         std::fs::write(&path, b"whole").unwrap();
         assert_eq!(&*MappedFile::open(&path).unwrap(), b"whole");
         assert!(matches!(MappedFile::open(&dir.path().join("absent")), Err(RuntimeError::Io { .. })));
+    }
+
+    #[test]
+    fn what_was_released_can_be_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bytes");
+        let bytes: Vec<u8> = (0..50_000_u32).map(|index| (index % 251) as u8).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let file = MappedFile::open(&path).unwrap();
+        assert_eq!(&*file, bytes);
+        file.release(&file[5_000..40_000]);
+        file.release(&[1, 2, 3]);
+        file.release(&file[..0]);
+        assert_eq!(&*file, bytes);
     }
 }

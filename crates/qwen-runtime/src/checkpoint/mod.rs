@@ -102,6 +102,14 @@ impl Checkpoint {
         Ok(tensor)
     }
 
+    /// Lets the system take back the memory of bytes of a tensor that have been copied.
+    pub(crate) fn release(&self, bytes: &[u8]) {
+        match &self.store {
+            TensorStore::Safetensors(files) => files.release(bytes),
+            TensorStore::Gguf(file) => file.release(bytes),
+        }
+    }
+
     /// Where a tensor lies in the files of a directory, its shape checked; `None` for a GGUF file.
     pub(crate) fn location(&self, name: TensorName) -> Result<Option<TensorLocation<'_>>, RuntimeError> {
         let stored = self.tensor(name)?;

@@ -55,6 +55,11 @@ impl SafetensorsFiles {
         Ok(files)
     }
 
+    /// Lets the system take back the memory of bytes that have been copied.
+    pub(crate) fn release(&self, bytes: &[u8]) {
+        self.shards.iter().for_each(|(_, map)| map.release(bytes));
+    }
+
     fn add(&mut self, path: PathBuf) -> Result<(), RuntimeError> {
         let map = MappedFile::open(&path)?;
         let (header_len, metadata) =

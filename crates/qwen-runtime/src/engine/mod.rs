@@ -3,9 +3,10 @@
 //! An engine owns a model and its KV cache. It knows token ids and logits; it knows nothing of
 //! text, sampling or requests.
 
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "for engines that keep their KV cache in blocks"))]
 pub(crate) mod blocks;
 pub(crate) mod candle;
+pub(crate) mod cpu;
+mod rope;
 
 use crate::TokenId;
 use crate::checkpoint::Architecture;

@@ -6,9 +6,9 @@ use candle_nn::ops::rms_norm;
 use super::kv_cache::CachedSequence;
 use super::layer::{DecoderLayer, Rotations, Rows};
 use super::linear::{Linear, Weight};
-use super::rotary::RotaryTable;
 use super::weights::Loader;
 use crate::checkpoint::{HeadWeights, TensorName};
+use crate::engine::rope::RotaryTable;
 use crate::error::RuntimeError;
 
 /// The weights, and the rotary tables that they need.
@@ -54,7 +54,7 @@ impl Model {
             norm: loader.vector(TensorName::OutputNorm)?,
             head: Linear::new(head, None),
             eps: architecture.rms_norm_eps as f32,
-            rotary: RotaryTable::new(architecture, loader.device)?,
+            rotary: RotaryTable::new(architecture),
             device: loader.device.clone(),
             dtype: loader.dtype,
         })

@@ -1,0 +1,70 @@
+//! [`CpuConfig`]: how a [`CpuEngine`](super::CpuEngine) is set up.
+
+use std::fmt;
+use std::str::FromStr;
+use std::thread::available_parallelism;
+
+use super::kernels::KernelSet;
+use crate::engine::candle::QuantizedWeights;
+
+/// How a [`CpuEngine`](super::CpuEngine) is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuConfig {
+    /// Threads that compute, the caller's included. More than the machine has cores make it slower.
+    pub threads: usize,
+    /// How keys and values are stored.
+    pub kv_type: KvType,
+    /// Tokens that the KV cache holds at most, over all sequences; rounded up to whole blocks.
+    pub kv_tokens: usize,
+    /// Most sequences at once.
+    pub max_sequences: usize,
+    /// Which instructions are used; `None` for the best that the machine has.
+    pub kernels: Option<KernelSet>,
+    /// What becomes of quantized weights.
+    pub quantized: QuantizedWeights,
+}
+
+impl Default for CpuConfig {
+    /// All cores, half precision, one sequence of 4,096 tokens.
+    fn default() -> Self {
+        Self {
+            threads: available_parallelism().map_or(1, usize::from),
+            kv_type: KvType::F16,
+            kv_tokens: 4096,
+            max_sequences: 1,
+            kernels: None,
+            quantized: QuantizedWeights::Keep,
+        }
+    }
+}
+
+/// How keys and values are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum KvType {
+    /// In half precision.
+    #[default]
+    F16,
+    /// In single precision.
+    F32,
+}
+
+impl fmt::Display for KvType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F16 => "f16",
+            Self::F32 => "f32",
+        })
+    }
+}
+
+impl FromStr for KvType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "f16" => Ok(Self::F16),
+            "f32" => Ok(Self::F32),
+            _ => Err(format!("{text:?} is no type of the KV cache: f16 or f32")),
+        }
+    }
+}

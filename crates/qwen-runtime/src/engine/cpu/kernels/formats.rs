@@ -1,0 +1,350 @@
+//! How each format's weights lie in a row group, and how they come out of it.
+//!
+//! A group is 16 rows, interleaved by 4 bytes: a vector holds, for each row, weights of four
+//! consecutive columns. No format takes more bytes than in its file. For K columns a group is
+//!
+//! | format | planes | blocks |
+//! |---|---|---|
+//! | Q4_K | | K/256 × (d f16×16, dmin f16×16, 8 × (scale \| min<<6) ×16, min>>2 ×16 as 8 nibbles, nibbles 2048) |
+//! | Q5_K | | the same, and 512 bytes of fifth bits |
+//! | Q6_K | d f16×16 for each block | K/256 × (scales i8 16×16, nibbles 2048, pairs of high bits 1024) |
+//! | Q8_0, Q4_0 | d f16×16 for each 32 columns | K/32 × (512 or 256 bytes) |
+//!
+//! Within 32 columns, `g` counts fours: the byte of nibbles number `j` has `g = 2j` below and
+//! `g = 2j + 1` above. Sources: ggml's `block_q4_K`, `block_q5_K`, `block_q6_K`, `block_q8_0`, `block_q4_0`.
+
+use super::simd::{ROWS, Simd};
+
+/// Columns of a super-block.
+pub(crate) const SUPER: usize = 256;
+/// Columns of a small block.
+pub(crate) const SMALL: usize = 32;
+
+/// Bytes of 32 columns of 16 rows at 4 bits.
+const NIBBLES: usize = ROWS * SMALL / 2;
+/// d, dmin, scales and mins of a Q4_K or Q5_K super-block.
+const AFFINE_HEADER: usize = 256;
+
+/// A super-block of 256 columns: integer scales for each 16 or 32, one real scale for all.
+pub(super) trait SuperBlocks {
+    /// Largest weight.
+    const MAX: i32;
+    /// Columns that share a scale: 32, or 16 with weights that are stored 32 too large.
+    const SHARE: usize;
+    /// Whether there is a minimum for each 32 columns.
+    const MINIMA: bool;
+    /// Bytes of a block.
+    const BLOCK: usize;
+
+    /// Where block `index` of a group of `blocks` starts, and where its `d` is.
+    unsafe fn block(group: *const u8, index: usize, blocks: usize) -> Block;
+    /// Eight vectors of the 32 columns number `part`.
+    unsafe fn weights<S: Simd>(block: Block, part: usize, lane: usize) -> [S::I; 8];
+    /// The scale number `index`, a whole number.
+    unsafe fn scale<S: Simd>(block: Block, index: usize, lane: usize) -> S::F;
+    /// Minima of the 32 columns number `2 · pair` and the next, as two `i16`.
+    unsafe fn minima<S: Simd>(block: Block, pair: usize, lane: usize) -> S::I;
+    unsafe fn d<S: Simd>(block: Block, lane: usize) -> S::F;
+    /// The factor of the minima, negated.
+    unsafe fn d_min<S: Simd>(block: Block, lane: usize) -> S::F;
+}
+
+/// The places of a super-block.
+#[derive(Clone, Copy)]
+pub(super) struct Block {
+    pub(super) at: *const u8,
+    d: *const u8,
+}
+
+/// Bytes that blocks of f16 scales take before the weights, so that these stay on a cache line.
+pub(crate) const fn plane(blocks: usize) -> usize {
+    (blocks * 2 * ROWS).next_multiple_of(64)
+}
+
+/// The low and the high nibbles of `half` the vectors of 32 columns.
+#[inline(always)]
+unsafe fn nibbles<S: Simd>(from: *const u8, lane: usize) -> [S::I; 8] {
+    // SAFETY: the caller's block holds 256 bytes of nibbles here.
+    unsafe {
+        let mask = S::splat_i(0x0f0f_0f0f);
+        let mut out = [mask; 8];
+        for j in 0..4 {
+            let both = S::load_i(from.add(64 * j + 4 * lane));
+            out[2 * j] = S::and(both, mask);
+            out[2 * j + 1] = S::and(S::shr::<4>(both), mask);
+        }
+        out
+    }
+}
+
+/// What Q4_K and Q5_K share.
+struct Affine;
+
+impl Affine {
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(block: Block, index: usize, lane: usize) -> S::F {
+        // SAFETY: the header holds 8 × 16 bytes of scales after 64 bytes of d and dmin.
+        unsafe { S::to_f(S::and(S::load_u8(block.at.add(64 + 16 * index + lane)), S::splat_i(63))) }
+    }
+
+    #[inline(always)]
+    unsafe fn minima<S: Simd>(block: Block, pair: usize, lane: usize) -> S::I {
+        // SAFETY: the header holds 8 × 16 bytes of scales and then 16 × 4 bytes of mins.
+        unsafe {
+            let low = S::shr::<6>(S::load_u8(block.at.add(64 + 32 * pair + lane)));
+            let next = S::shr::<6>(S::load_u8(block.at.add(64 + 32 * pair + 16 + lane)));
+            let high = S::load_i(block.at.add(192 + 4 * lane));
+            let high = match pair {
+                0 => high,
+                1 => S::shr::<8>(high),
+                2 => S::shr::<16>(high),
+                _ => S::shr::<24>(high),
+            };
+            // The nibble of the first goes to bits 2..6, that of the second to bits 18..22.
+            let first = S::and(S::shl::<2>(high), S::splat_i(0x3c));
+            let second = S::and(S::shl::<14>(high), S::splat_i(0x3c_0000));
+            S::or(S::or(low, S::shl::<16>(next)), S::or(first, second))
+        }
+    }
+}
+
+pub(crate) struct Q4K;
+
+impl SuperBlocks for Q4K {
+    const MAX: i32 = 15;
+    const SHARE: usize = 32;
+    const MINIMA: bool = true;
+    const BLOCK: usize = AFFINE_HEADER + 8 * NIBBLES;
+
+    #[inline(always)]
+    unsafe fn block(group: *const u8, index: usize, _blocks: usize) -> Block {
+        // SAFETY: the caller's group holds more than `index` blocks.
+        let at = unsafe { group.add(index * Self::BLOCK) };
+        Block { at, d: at }
+    }
+    #[inline(always)]
+    unsafe fn weights<S: Simd>(block: Block, part: usize, lane: usize) -> [S::I; 8] {
+        // SAFETY: `part` is below 8, so that the nibbles are inside the block.
+        unsafe { nibbles::<S>(block.at.add(AFFINE_HEADER + part * NIBBLES), lane) }
+    }
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(block: Block, index: usize, lane: usize) -> S::F {
+        // SAFETY: the caller's.
+        unsafe { Affine::scale::<S>(block, index, lane) }
+    }
+    #[inline(always)]
+    unsafe fn minima<S: Simd>(block: Block, pair: usize, lane: usize) -> S::I {
+        // SAFETY: the caller's.
+        unsafe { Affine::minima::<S>(block, pair, lane) }
+    }
+    #[inline(always)]
+    unsafe fn d<S: Simd>(block: Block, lane: usize) -> S::F {
+        // SAFETY: a block starts with 16 halves.
+        unsafe { S::load_f16(block.d.cast::<u16>().add(lane)) }
+    }
+    #[inline(always)]
+    unsafe fn d_min<S: Simd>(block: Block, lane: usize) -> S::F {
+        // SAFETY: and with 16 more.
+        unsafe { S::load_f16(block.d.cast::<u16>().add(ROWS + lane)) }
+    }
+}
+
+pub(crate) struct Q5K;
+
+impl SuperBlocks for Q5K {
+    const MAX: i32 = 31;
+    const SHARE: usize = 32;
+    const MINIMA: bool = true;
+    const BLOCK: usize = AFFINE_HEADER + 8 * NIBBLES + ROWS * SUPER / 8;
+
+    #[inline(always)]
+    unsafe fn block(group: *const u8, index: usize, _blocks: usize) -> Block {
+        // SAFETY: the caller's group holds more than `index` blocks.
+        let at = unsafe { group.add(index * Self::BLOCK) };
+        Block { at, d: at }
+    }
+    #[inline(always)]
+    unsafe fn weights<S: Simd>(block: Block, part: usize, lane: usize) -> [S::I; 8] {
+        // SAFETY: `part` is below 8; 8 × 64 bytes of fifth bits follow the nibbles. Bit `g` of
+        // each byte belongs to four number `g`.
+        unsafe {
+            let mut out = nibbles::<S>(block.at.add(AFFINE_HEADER + part * NIBBLES), lane);
+            let bits = S::load_i(block.at.add(AFFINE_HEADER + 8 * NIBBLES + 64 * part + 4 * lane));
+            let mask = S::splat_i(0x1010_1010);
+            out[0] = S::or(out[0], S::and(S::shl::<4>(bits), mask));
+            out[1] = S::or(out[1], S::and(S::shl::<3>(bits), mask));
+            out[2] = S::or(out[2], S::and(S::shl::<2>(bits), mask));
+            out[3] = S::or(out[3], S::and(S::shl::<1>(bits), mask));
+            out[4] = S::or(out[4], S::and(bits, mask));
+            out[5] = S::or(out[5], S::and(S::shr::<1>(bits), mask));
+            out[6] = S::or(out[6], S::and(S::shr::<2>(bits), mask));
+            out[7] = S::or(out[7], S::and(S::shr::<3>(bits), mask));
+            out
+        }
+    }
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(block: Block, index: usize, lane: usize) -> S::F {
+        // SAFETY: the caller's.
+        unsafe { Affine::scale::<S>(block, index, lane) }
+    }
+    #[inline(always)]
+    unsafe fn minima<S: Simd>(block: Block, pair: usize, lane: usize) -> S::I {
+        // SAFETY: the caller's.
+        unsafe { Affine::minima::<S>(block, pair, lane) }
+    }
+    #[inline(always)]
+    unsafe fn d<S: Simd>(block: Block, lane: usize) -> S::F {
+        // SAFETY: a block starts with 16 halves.
+        unsafe { S::load_f16(block.d.cast::<u16>().add(lane)) }
+    }
+    #[inline(always)]
+    unsafe fn d_min<S: Simd>(block: Block, lane: usize) -> S::F {
+        // SAFETY: and with 16 more.
+        unsafe { S::load_f16(block.d.cast::<u16>().add(ROWS + lane)) }
+    }
+}
+
+pub(crate) struct Q6K;
+
+/// Scales of a Q6_K super-block, before its nibbles.
+const Q6K_SCALES: usize = 16 * ROWS;
+
+impl SuperBlocks for Q6K {
+    const MAX: i32 = 63;
+    const SHARE: usize = 16;
+    const MINIMA: bool = false;
+    const BLOCK: usize = Q6K_SCALES + 8 * NIBBLES + ROWS * SUPER / 4;
+
+    #[inline(always)]
+    unsafe fn block(group: *const u8, index: usize, blocks: usize) -> Block {
+        // SAFETY: the caller's group is a plane of `d` and then `blocks` blocks.
+        unsafe { Block { at: group.add(plane(blocks) + index * Self::BLOCK), d: group.add(2 * ROWS * index) } }
+    }
+    #[inline(always)]
+    unsafe fn weights<S: Simd>(block: Block, part: usize, lane: usize) -> [S::I; 8] {
+        // SAFETY: `part` is below 8; 8 × 128 bytes of high bits follow the nibbles. Bits 2i and
+        // 2i + 1 of each byte of the first 64 belong to four `i`, of the second to four `4 + i`.
+        unsafe {
+            let mut out = nibbles::<S>(block.at.add(Q6K_SCALES + part * NIBBLES), lane);
+            let mask = S::splat_i(0x3030_3030);
+            for half in 0..2 {
+                let bits = S::load_i(block.at.add(Q6K_SCALES + 8 * NIBBLES + 128 * part + 64 * half + 4 * lane));
+                let four = 4 * half;
+                out[four] = S::or(out[four], S::and(S::shl::<4>(bits), mask));
+                out[four + 1] = S::or(out[four + 1], S::and(S::shl::<2>(bits), mask));
+                out[four + 2] = S::or(out[four + 2], S::and(bits, mask));
+                out[four + 3] = S::or(out[four + 3], S::and(S::shr::<2>(bits), mask));
+            }
+            out
+        }
+    }
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(block: Block, index: usize, lane: usize) -> S::F {
+        // SAFETY: a block starts with 16 × 16 bytes of scales.
+        unsafe { S::to_f(S::load_i8(block.at.add(16 * index + lane))) }
+    }
+    #[inline(always)]
+    unsafe fn minima<S: Simd>(_block: Block, _pair: usize, _lane: usize) -> S::I {
+        // SAFETY: the caller's.
+        unsafe { S::splat_i(0) }
+    }
+    #[inline(always)]
+    unsafe fn d<S: Simd>(block: Block, lane: usize) -> S::F {
+        // SAFETY: the plane holds 16 halves for each block.
+        unsafe { S::load_f16(block.d.cast::<u16>().add(lane)) }
+    }
+    #[inline(always)]
+    unsafe fn d_min<S: Simd>(_block: Block, _lane: usize) -> S::F {
+        // SAFETY: the caller's.
+        unsafe { S::splat(0.0) }
+    }
+}
+
+/// Blocks of 32 columns with one real scale each.
+pub(super) trait SmallBlocks {
+    /// Bytes of a block's weights.
+    const BLOCK: usize;
+    /// Eight vectors of the 32 columns, ready for [`SmallBlocks::dot`].
+    unsafe fn weights<S: Simd>(block: *const u8, lane: usize) -> [S::I; 8];
+    /// Their dot product with 32 activations whose sum is `-negative_sum`.
+    unsafe fn dot<S: Simd>(w: &[S::I; 8], a: *const i8, negative_sum: i32) -> S::I;
+}
+
+pub(crate) struct Q80;
+
+impl SmallBlocks for Q80 {
+    const BLOCK: usize = ROWS * SMALL;
+
+    #[inline(always)]
+    unsafe fn weights<S: Simd>(block: *const u8, lane: usize) -> [S::I; 8] {
+        // SAFETY: a block is eight vectors of 64 bytes.
+        unsafe {
+            let mut out = [S::splat_i(0); 8];
+            for (g, vector) in out.iter_mut().enumerate() {
+                *vector = S::signed(S::load_i(block.add(64 * g + 4 * lane)));
+            }
+            out
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot<S: Simd>(w: &[S::I; 8], a: *const i8, negative_sum: i32) -> S::I {
+        // SAFETY: the caller's.
+        unsafe { S::dot_signed(w, a, negative_sum) }
+    }
+}
+
+pub(crate) struct Q40;
+
+impl SmallBlocks for Q40 {
+    const BLOCK: usize = NIBBLES;
+
+    #[inline(always)]
+    unsafe fn weights<S: Simd>(block: *const u8, lane: usize) -> [S::I; 8] {
+        // SAFETY: a block is 256 bytes of nibbles.
+        unsafe { nibbles::<S>(block, lane) }
+    }
+    #[inline(always)]
+    unsafe fn dot<S: Simd>(w: &[S::I; 8], a: *const i8, negative_sum: i32) -> S::I {
+        // A stored weight is 8 too much.
+        // SAFETY: the caller's.
+        unsafe { S::dot::<8>(S::shl::<3>(S::splat_i(negative_sum)), w, a, 15) }
+    }
+}
+
+/// Dense weights: `[column][16 rows]`.
+pub(super) trait Dense {
+    /// One value, as it is stored.
+    type Stored;
+    unsafe fn load<S: Simd>(from: *const Self::Stored) -> S::F;
+}
+
+pub(crate) struct F32;
+pub(crate) struct F16;
+pub(crate) struct BF16;
+
+impl Dense for F32 {
+    type Stored = f32;
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const f32) -> S::F {
+        // SAFETY: the caller's pointer is good for a vector.
+        unsafe { S::load(from) }
+    }
+}
+
+impl Dense for F16 {
+    type Stored = u16;
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const u16) -> S::F {
+        // SAFETY: the caller's pointer is good for a vector.
+        unsafe { S::load_f16(from) }
+    }
+}
+
+impl Dense for BF16 {
+    type Stored = u16;
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const u16) -> S::F {
+        // SAFETY: the caller's pointer is good for a vector.
+        unsafe { S::load_bf16(from) }
+    }
+}

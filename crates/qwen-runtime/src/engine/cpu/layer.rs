@@ -1,0 +1,218 @@
+//! One decoder layer of Qwen3: attention with normed heads, and a gated feed-forward part.
+
+use super::kernels::{BLOCK_LEN, Chunks, Precision, ROWS, Shape, Tiles};
+use super::kv_cache::{KvCache, Rows};
+use super::loader::{Linear, Loader};
+use super::pass::{Buffers, Pass};
+use crate::checkpoint::{Architecture, LayerTensor as L, TensorName};
+use crate::error::RuntimeError;
+
+/// Query tokens of one piece of attention, so that a long prompt is work for many threads.
+const PIECE: usize = 32;
+
+/// The weights of a layer.
+#[derive(Debug)]
+pub(super) struct DecoderLayer {
+    attention_norm: Vec<f32>,    // (hidden)
+    projections: [Linear; 3],    // query: hidden -> heads * head_dim; key, value: hidden -> kv_heads * head_dim
+    output: Linear,              // heads * head_dim -> hidden
+    query_norm: Vec<f32>,        // (head_dim)
+    key_norm: Vec<f32>,          // (head_dim)
+    feed_forward_norm: Vec<f32>, // (hidden)
+    gate: Linear,                // hidden -> intermediate
+    up: Linear,                  // hidden -> intermediate
+    down: Linear,                // intermediate -> hidden
+    /// Its number, which is that of its keys and values in the cache.
+    index: usize,
+}
+
+/// A run of one sequence's query tokens.
+struct Piece {
+    sequence: usize,
+    /// First row in the flat batch.
+    row: usize,
+    past: usize,
+    tokens: usize,
+}
+
+impl DecoderLayer {
+    pub(super) fn load(loader: &mut Loader<'_>, index: usize) -> Result<Self, RuntimeError> {
+        let norm = |loader: &Loader<'_>, tensor: L| loader.vector(TensorName::Layer(index, tensor));
+        Ok(Self {
+            attention_norm: norm(loader, L::AttentionNorm)?,
+            projections: [
+                loader.linear(index, L::Query, Some(L::QueryBias))?,
+                loader.linear(index, L::Key, Some(L::KeyBias))?,
+                loader.linear(index, L::Value, Some(L::ValueBias))?,
+            ],
+            output: loader.linear(index, L::Output, Some(L::OutputBias))?,
+            query_norm: norm(loader, L::QueryNorm)?,
+            key_norm: norm(loader, L::KeyNorm)?,
+            feed_forward_norm: norm(loader, L::FeedForwardNorm)?,
+            gate: loader.linear(index, L::Gate, None)?,
+            up: loader.linear(index, L::Up, None)?,
+            down: loader.linear(index, L::Down, None)?,
+            index,
+        })
+    }
+
+    /// Carries `buffers.x` through the layer; new keys and values are written to the cache.
+    pub(super) fn forward(&self, pass: &mut Pass<'_>, cache: &mut KvCache, buffers: &mut Buffers) {
+        let precision = self.projections.iter().map(Linear::precision).fold(Precision::default(), Precision::and);
+        pass.normalize(buffers, &self.attention_norm, precision);
+        self.project(pass, buffers);
+        self.append(pass, cache, buffers);
+        self.attend(pass, cache, buffers);
+        Self::add_product(pass, &self.output, buffers);
+        pass.normalize(buffers, &self.feed_forward_norm, self.gate.precision().and(self.up.precision()));
+        self.feed(pass, buffers);
+        Self::add_product(pass, &self.down, buffers);
+    }
+
+    /// Query, key and value of all tokens.
+    fn project(&self, pass: &mut Pass<'_>, buffers: &mut Buffers) {
+        let (set, tokens) = (pass.elementwise, pass.tokens());
+        let groups = self.projections.each_ref().map(|linear| linear.weight.groups());
+        let total: usize = groups.iter().sum();
+        buffers.projected.resize(total * tokens * ROWS, 0.0);
+        let out = Chunks::new(&mut buffers.projected, tokens * ROWS);
+        let activations = &buffers.activations;
+        pass.team.run(total, &|range| {
+            for task in range {
+                let mut index = task;
+                let mut which = 0;
+                while index >= groups[which] {
+                    index -= groups[which];
+                    which += 1;
+                }
+                let linear = &self.projections[which];
+                let out = out.take(task);
+                linear.weight.group(index).times(set.0, activations, out);
+                if !linear.bias.is_empty() {
+                    set.bias(out, &linear.bias[index * ROWS..]);
+                }
+            }
+        });
+    }
+
+    /// Norms and rotates keys and queries; keys and values go to the cache, queries into rows
+    /// `[kv head][token][query head of it][head_dim]`.
+    fn append(&self, pass: &mut Pass<'_>, cache: &mut KvCache, buffers: &mut Buffers) {
+        let Architecture { heads, kv_heads, head_dim, .. } = *pass.architecture;
+        let (set, eps, tokens, group) = (pass.elementwise, pass.eps(), pass.tokens(), heads / kv_heads);
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        // Heads follow each other: those of queries, then of keys, then of values.
+        let head_len = head_dim * tokens;
+        let projected = &buffers.projected;
+        let tiles = |head: usize| Tiles { values: &projected[head * head_len..][..head_len], tokens };
+        buffers.queries.resize(heads * head_len, 0.0);
+        let rows = Chunks::new(&mut buffers.queries, group * head_len);
+        let blocks = cache.heads_mut(self.index);
+        let (rotary, sequences) = (pass.rotary, pass.sequences);
+        pass.team.run(kv_heads, &|range| {
+            let mut key = vec![0.0; head_dim];
+            let mut value = vec![0.0; head_dim];
+            for head in range {
+                let rows = rows.take(head);
+                blocks.write(head, |write| {
+                    for (sequence, token) in sequences.iter().flat_map(|s| (0..s.tokens).map(move |token| (s, token))) {
+                        let (position, row) = (sequence.past + token, sequence.row + token);
+                        let turn = rotary.at(position);
+                        set.gather(tiles(heads + head), row, &mut key);
+                        set.rotate(&mut key, (&self.key_norm, eps), turn, 1.0);
+                        set.gather(tiles(heads + kv_heads + head), row, &mut value);
+                        write(sequence.table[position / BLOCK_LEN] as usize, position % BLOCK_LEN, &key, &value);
+                        let queries = rows[row * group * head_dim..].chunks_exact_mut(head_dim).take(group);
+                        for (index, query) in queries.enumerate() {
+                            set.gather(tiles(head * group + index), row, query);
+                            set.rotate(query, (&self.query_norm, eps), turn, scale);
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    /// Attention of all tokens, `[kv head][token][query head of it][head_dim]`, and from it the
+    /// activations of the output projection.
+    fn attend(&self, pass: &mut Pass<'_>, cache: &KvCache, buffers: &mut Buffers) {
+        let Architecture { heads, kv_heads, head_dim, .. } = *pass.architecture;
+        let (set, tokens, group) = (pass.elementwise.0, pass.tokens(), heads / kv_heads);
+        let row_len = group * head_dim;
+        let sequences = pass.sequences;
+        let mut pieces: Vec<Piece> = Vec::new();
+        for (sequence, all) in sequences.iter().enumerate() {
+            pieces.extend((0..all.tokens).step_by(PIECE).map(|first| Piece {
+                sequence,
+                row: all.row + first,
+                past: all.past + first,
+                tokens: PIECE.min(all.tokens - first),
+            }));
+        }
+        // The longest first, so that no thread is left alone with one at the end.
+        pieces.sort_by_key(|piece| std::cmp::Reverse(piece.past + piece.tokens));
+        buffers.attended.resize(kv_heads * tokens * row_len, 0.0);
+        let (queries, out) = (&buffers.queries, Chunks::new(&mut buffers.attended, row_len));
+        pass.team.run(pieces.len() * kv_heads, &|range| {
+            for task in range {
+                let (piece, head) = (&pieces[task / kv_heads], task % kv_heads);
+                let shape = Shape { dim: head_dim, group, past: piece.past, tokens: piece.tokens };
+                let row = head * tokens + piece.row;
+                let rows = Rows {
+                    queries: &queries[row * row_len..][..piece.tokens * row_len],
+                    out: out.take_run(row, piece.tokens),
+                };
+                cache.attend((self.index, head), &sequences[piece.sequence].table, set, shape, rows);
+            }
+        });
+        drop(out);
+        let attended = &buffers.attended;
+        let linear = &self.output;
+        pass.rows(&mut buffers.activations, linear.weight.columns(), linear.precision(), &|token, row| {
+            for (head, to) in row.chunks_exact_mut(row_len).enumerate() {
+                to.copy_from_slice(&attended[(head * tokens + token) * row_len..][..row_len]);
+            }
+        });
+    }
+
+    /// `silu(gate) · up` of the activations, as activations of the projection down.
+    fn feed(&self, pass: &mut Pass<'_>, buffers: &mut Buffers) {
+        let (set, tokens) = (pass.elementwise, pass.tokens());
+        let groups = self.gate.weight.groups();
+        buffers.gated.resize(groups * tokens * ROWS, 0.0);
+        let activations = &buffers.activations;
+        let out = Chunks::new(&mut buffers.gated, tokens * ROWS);
+        pass.team.run(groups, &|range| {
+            let mut up = vec![0.0; tokens * ROWS];
+            for index in range {
+                let gate = out.take(index);
+                self.gate.weight.group(index).times(set.0, activations, gate);
+                self.up.weight.group(index).times(set.0, activations, &mut up);
+                set.gate(gate, &up);
+            }
+        });
+        drop(out);
+        let gated = Tiles { values: &buffers.gated, tokens };
+        let linear = &self.down;
+        pass.rows(&mut buffers.activations, linear.weight.columns(), linear.precision(), &|token, row| {
+            set.gather(gated, token, row);
+        });
+    }
+
+    /// Adds a product of the activations to the residual stream.
+    fn add_product(pass: &mut Pass<'_>, linear: &Linear, buffers: &mut Buffers) {
+        let (set, tokens) = (pass.elementwise, pass.tokens());
+        let activations = &buffers.activations;
+        let x = Chunks::new(&mut buffers.x, tokens * ROWS);
+        pass.team.run(linear.weight.groups(), &|range| {
+            let mut product = vec![0.0; tokens * ROWS];
+            for index in range {
+                linear.weight.group(index).times(set.0, activations, &mut product);
+                if !linear.bias.is_empty() {
+                    set.bias(&mut product, &linear.bias[index * ROWS..]);
+                }
+                set.add(x.take(index), &product);
+            }
+        });
+    }
+}

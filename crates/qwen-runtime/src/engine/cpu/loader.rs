@@ -1,0 +1,77 @@
+//! Brings the tensors of a checkpoint into the form that the kernels read.
+
+use half::{bf16, f16};
+
+use super::kernels::{Precision, RowGroup, Team};
+use super::packed::PackedMatrix;
+use crate::checkpoint::{AttentionBias, Checkpoint, LayerTensor, StoredTensor, StoredType, TensorName};
+use crate::engine::candle::QuantizedWeights;
+use crate::error::RuntimeError;
+
+/// Loads tensors with the threads that will read them.
+pub(super) struct Loader<'a> {
+    pub(super) checkpoint: &'a Checkpoint,
+    pub(super) team: &'a mut Team,
+    pub(super) quantized: QuantizedWeights,
+}
+
+/// `y = W x + b`, the activations in the precision that the weights need.
+#[derive(Debug)]
+pub(super) struct Linear {
+    pub(super) weight: PackedMatrix,
+    /// A value for each row; empty when there is none.
+    pub(super) bias: Vec<f32>,
+}
+
+impl Linear {
+    pub(super) fn precision(&self) -> Precision {
+        RowGroup::precision(self.weight.dtype())
+    }
+}
+
+impl Loader<'_> {
+    /// A vector, such as a norm's weight.
+    pub(super) fn vector(&self, name: TensorName) -> Result<Vec<f32>, RuntimeError> {
+        let stored = self.checkpoint.tensor(name)?;
+        floats(&stored).ok_or_else(|| {
+            RuntimeError::unsupported(self.checkpoint.path(), format!("{} is quantized, a vector", name.in_gguf()))
+        })
+    }
+
+    /// A matrix `(out, in)`.
+    pub(super) fn matrix(&mut self, name: TensorName) -> Result<PackedMatrix, RuntimeError> {
+        let stored = self.checkpoint.tensor(name)?;
+        let checkpoint = self.checkpoint;
+        let packed = PackedMatrix::pack(&stored, self.team, &|bytes| checkpoint.release(bytes))?;
+        match self.quantized {
+            QuantizedWeights::Keep => Ok(packed),
+            QuantizedWeights::Dequantize => packed.widened(self.team),
+        }
+    }
+
+    /// A projection of layer `layer`.
+    pub(super) fn linear(
+        &mut self,
+        layer: usize,
+        weight: LayerTensor,
+        bias: Option<LayerTensor>,
+    ) -> Result<Linear, RuntimeError> {
+        let weight = self.matrix(TensorName::Layer(layer, weight))?;
+        let bias = match (self.checkpoint.architecture().attention_bias, bias) {
+            (AttentionBias::Present, Some(bias)) => self.vector(TensorName::Layer(layer, bias))?,
+            _ => Vec::new(),
+        };
+        Ok(Linear { weight, bias })
+    }
+}
+
+/// The values of a dense tensor.
+fn floats(stored: &StoredTensor<'_>) -> Option<Vec<f32>> {
+    let bytes = stored.bytes;
+    Some(match stored.dtype {
+        StoredType::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        StoredType::F16 => bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        StoredType::BF16 => bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,217 @@
+//! [`CpuEngine`]: Qwen3 on the processor, with kernels, threads and a KV cache of our own.
+
+mod config;
+mod kernels;
+mod kv_cache;
+mod layer;
+mod loader;
+mod model;
+mod packed;
+mod pass;
+
+use std::collections::HashSet;
+
+pub use config::{CpuConfig, KvType};
+pub use kernels::KernelSet;
+
+use super::blocks::BlockPool;
+use super::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep};
+use crate::TokenId;
+use crate::checkpoint::{Architecture, Checkpoint};
+use crate::error::RuntimeError;
+use kernels::{BLOCK_LEN, Detected, Elementwise, MAX_HEAD, ROWS, Team};
+use kv_cache::KvCache;
+use loader::Loader;
+use model::{FlatBatch, Model};
+use pass::SequenceRows;
+
+/// Most rows that go through the layers together; a larger step is several. Results do not depend
+/// on it, memory does.
+const MAX_ROWS: usize = 512;
+
+/// An engine for the processor.
+#[derive(Debug)]
+pub struct CpuEngine {
+    architecture: Architecture,
+    config: CpuConfig,
+    kernels: Detected,
+    team: Team,
+    model: Model,
+    pool: BlockPool,
+    cache: KvCache,
+}
+
+impl CpuEngine {
+    /// Loads a checkpoint; `progress` hears how many layers of how many are loaded.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidParameter`] for a configuration that cannot be,
+    /// [`RuntimeError::UnsupportedCheckpoint`] for heads that the kernels do not take,
+    /// [`RuntimeError::Compute`] when there is no memory or no thread, and whatever is wrong with
+    /// the checkpoint.
+    pub fn load(
+        checkpoint: &Checkpoint,
+        config: CpuConfig,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Self, RuntimeError> {
+        if config.max_sequences == 0 || config.kv_tokens == 0 {
+            return Err(RuntimeError::parameter("max_sequences, kv_tokens", "both must be at least 1"));
+        }
+        if !(1..=1024).contains(&config.threads) {
+            return Err(RuntimeError::parameter("threads", "it must be between 1 and 1024"));
+        }
+        let architecture = checkpoint.architecture().clone();
+        if !architecture.head_dim.is_multiple_of(ROWS) || architecture.head_dim > MAX_HEAD {
+            let reason = format!("heads of {}; the cpu engine takes multiples of 16 up to 256", architecture.head_dim);
+            return Err(RuntimeError::unsupported(checkpoint.path(), reason));
+        }
+        let kernels = config.kernels.map_or_else(|| Ok(Detected::best()), Detected::new)?;
+        let mut team = Team::new(config.threads)
+            .map_err(|error| RuntimeError::Compute(format!("starting {} threads: {error}", config.threads)))?;
+        let mut loader = Loader { checkpoint, team: &mut team, quantized: config.quantized };
+        let model = Model::load(&mut loader, Elementwise(kernels), progress)?;
+        let blocks = config.kv_tokens.div_ceil(BLOCK_LEN);
+        let cache = KvCache::new(&architecture, config.kv_type, blocks);
+        let pool = BlockPool::new(blocks, BLOCK_LEN, config.max_sequences);
+        tracing::info!(kernels = %kernels.set(), threads = config.threads, kv = %config.kv_type, "cpu engine loaded");
+        Ok(Self { architecture, config, kernels, team, model, pool, cache })
+    }
+
+    /// Checks a step before anything is computed.
+    fn check(&self, batch: &[SequenceStep<'_>]) -> Result<(), RuntimeError> {
+        let invalid = |reason: String| Err(RuntimeError::InvalidStep(reason));
+        let mut seen = HashSet::new();
+        for step in batch {
+            let past = self.pool.len(step.sequence)?;
+            if !seen.insert(step.sequence) {
+                return invalid("a sequence occurs twice".to_owned());
+            }
+            if step.position != past {
+                return invalid(format!("position {} in a sequence of {past} tokens", step.position));
+            }
+            if step.tokens.is_empty() {
+                return invalid("a sequence has no new tokens".to_owned());
+            }
+            if let Some(token) = step.tokens.iter().find(|&&token| token as usize >= self.architecture.vocab_size) {
+                return invalid(format!("token {token} is no row of the embedding"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The step in pieces of at most [`MAX_ROWS`] rows, in order.
+    fn pieces(&self, batch: &[SequenceStep<'_>]) -> Result<Vec<FlatBatch>, RuntimeError> {
+        let empty = || FlatBatch { tokens: Vec::new(), sequences: Vec::new(), wanted: Vec::new() };
+        let mut pieces = vec![empty()];
+        for step in batch {
+            let table: Vec<u32> = self.pool.table(step.sequence)?.iter().map(|block| block.index() as u32).collect();
+            let mut done = 0;
+            while done < step.tokens.len() {
+                if pieces.last().is_none_or(|piece| piece.tokens.len() == MAX_ROWS) {
+                    pieces.push(empty());
+                }
+                let Some(piece) = pieces.last_mut() else { continue };
+                let row = piece.tokens.len();
+                let tokens = (step.tokens.len() - done).min(MAX_ROWS - row);
+                piece.tokens.extend_from_slice(&step.tokens[done..done + tokens]);
+                let past = step.position + done;
+                piece.sequences.push(SequenceRows { row, tokens, past, table: table.clone() });
+                done += tokens;
+                match step.logits {
+                    LogitsAt::All => piece.wanted.extend(row..row + tokens),
+                    LogitsAt::Last if done == step.tokens.len() => piece.wanted.push(row + tokens - 1),
+                    LogitsAt::Last | LogitsAt::None => {}
+                }
+            }
+        }
+        Ok(pieces)
+    }
+}
+
+impl Engine for CpuEngine {
+    fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    fn description(&self) -> String {
+        format!(
+            "cpu, {} kernels, {} threads, {} KV cache",
+            self.kernels.set(),
+            self.config.threads,
+            self.config.kv_type
+        )
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity {
+            max_sequences: self.config.max_sequences,
+            sequences: self.pool.sequences(),
+            max_sequence_len: self.pool.max_tokens(),
+            max_tokens: self.pool.max_tokens(),
+            tokens: self.pool.tokens(),
+            free_tokens: self.pool.free_tokens(),
+        }
+    }
+
+    fn allocate(&mut self) -> Result<SequenceId, RuntimeError> {
+        self.pool.allocate()
+    }
+
+    fn resume(&mut self, tokens: &[TokenId]) -> Result<(SequenceId, usize), RuntimeError> {
+        self.pool.resume(tokens)
+    }
+
+    fn free(&mut self, sequence: SequenceId) -> Result<(), RuntimeError> {
+        self.pool.free(sequence)
+    }
+
+    fn len(&self, sequence: SequenceId) -> Result<usize, RuntimeError> {
+        self.pool.len(sequence)
+    }
+
+    fn truncate(&mut self, sequence: SequenceId, length: usize) -> Result<(), RuntimeError> {
+        self.pool.truncate(sequence, length)
+    }
+
+    fn fork(&mut self, sequence: SequenceId, length: usize) -> Result<SequenceId, RuntimeError> {
+        self.pool.fork(sequence, length)
+    }
+
+    fn step(&mut self, batch: &[SequenceStep<'_>]) -> Result<Vec<Logits>, RuntimeError> {
+        self.check(batch)?;
+        let wanted: Vec<(SequenceId, usize)> = batch.iter().map(|step| (step.sequence, step.tokens.len())).collect();
+        let copies = self.pool.reserve(&wanted)?;
+        self.cache.copy(&copies);
+        let mut values = Vec::new();
+        for piece in self.pieces(batch)? {
+            let logits = self.model.forward(&piece, &mut self.team, &mut self.cache);
+            // The usual step is one piece, whose logits need no copy.
+            if values.is_empty() { values = logits } else { values.extend_from_slice(&logits) }
+        }
+        for step in batch {
+            self.pool.append(step.sequence, step.tokens)?;
+        }
+        Ok(split(values, batch, self.architecture.vocab_size))
+    }
+}
+
+/// Hands each sequence its rows of the logits.
+fn split(values: Vec<f32>, batch: &[SequenceStep<'_>], vocab_size: usize) -> Vec<Logits> {
+    let rows = |step: &SequenceStep<'_>| match step.logits {
+        LogitsAt::None => 0,
+        LogitsAt::Last => 1,
+        LogitsAt::All => step.tokens.len(),
+    };
+    if let [only] = batch
+        && rows(only) * vocab_size == values.len()
+    {
+        return vec![Logits::new(values, vocab_size)];
+    }
+    let mut rest = values.as_slice();
+    let logits = batch.iter().map(|step| {
+        let (own, after) = rest.split_at(rows(step) * vocab_size);
+        rest = after;
+        Logits::new(own.to_vec(), vocab_size)
+    });
+    logits.collect()
+}

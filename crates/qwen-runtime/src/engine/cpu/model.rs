@@ -1,0 +1,143 @@
+//! The forward pass of Qwen3 over a flat batch of tokens.
+
+use super::kernels::{Activations, Chunks, Elementwise, ROWS, RowGroup, Team, Tiles};
+use super::kv_cache::KvCache;
+use super::layer::DecoderLayer;
+use super::loader::Loader;
+use super::packed::PackedMatrix;
+use super::pass::{Buffers, Pass, SequenceRows};
+use crate::TokenId;
+use crate::checkpoint::{Architecture, HeadWeights, TensorName};
+use crate::engine::rope::RotaryTable;
+use crate::error::RuntimeError;
+
+/// The weights, and what every step needs beside them.
+#[derive(Debug)]
+pub(super) struct Model {
+    architecture: Architecture,
+    embedding: PackedMatrix, // (vocab, hidden)
+    layers: Vec<DecoderLayer>,
+    norm: Vec<f32>, // (hidden)
+    /// Where it is not the embedding.
+    head: Option<PackedMatrix>, // (vocab, hidden)
+    rotary: RotaryTable,
+    elementwise: Elementwise,
+    buffers: Buffers,
+}
+
+/// The tokens of a step, one sequence after another.
+pub(super) struct FlatBatch {
+    pub(super) tokens: Vec<TokenId>,
+    pub(super) sequences: Vec<SequenceRows>,
+    /// The rows whose logits are wanted.
+    pub(super) wanted: Vec<usize>,
+}
+
+impl Model {
+    /// Loads every tensor; `progress` hears how many layers of how many are there.
+    pub(super) fn load(
+        loader: &mut Loader<'_>,
+        elementwise: Elementwise,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Self, RuntimeError> {
+        let architecture = loader.checkpoint.architecture().clone();
+        let total = architecture.layers;
+        progress(0, total);
+        let embedding = loader.matrix(TensorName::Embedding)?;
+        let head = match architecture.head {
+            HeadWeights::Tied => None,
+            HeadWeights::Untied => Some(loader.matrix(TensorName::Head)?),
+        };
+        let mut layers = Vec::with_capacity(total);
+        for index in 0..total {
+            layers.push(DecoderLayer::load(loader, index)?);
+            progress(index + 1, total);
+        }
+        Ok(Self {
+            embedding,
+            layers,
+            norm: loader.vector(TensorName::OutputNorm)?,
+            head,
+            rotary: RotaryTable::new(&architecture),
+            elementwise,
+            buffers: Buffers::default(),
+            architecture,
+        })
+    }
+
+    /// Runs the batch and returns the logits of its wanted rows, row-major `(wanted, vocab)`.
+    pub(super) fn forward(&mut self, batch: &FlatBatch, team: &mut Team, cache: &mut KvCache) -> Vec<f32> {
+        let reach = batch.sequences.iter().map(|sequence| sequence.past + sequence.tokens).max().unwrap_or(0);
+        self.rotary.reach(reach);
+        self.embed(&batch.tokens, team);
+        let mut pass = Pass {
+            architecture: &self.architecture,
+            team,
+            elementwise: self.elementwise,
+            rotary: &self.rotary,
+            sequences: &batch.sequences,
+        };
+        for layer in &self.layers {
+            layer.forward(&mut pass, cache, &mut self.buffers);
+        }
+        self.logits(&batch.wanted, batch.tokens.len(), team)
+    }
+
+    /// Embeds the tokens into the residual stream.
+    fn embed(&mut self, tokens: &[TokenId], team: &mut Team) {
+        let hidden = self.architecture.hidden_size;
+        let Buffers { x, queries: rows, .. } = &mut self.buffers;
+        // The queries' buffer is free at this time.
+        rows.resize(tokens.len() * hidden, 0.0);
+        let parts = Chunks::new(rows, hidden);
+        let embedding = &self.embedding;
+        team.run(tokens.len(), &|range| {
+            range.for_each(|token| embedding.row(tokens[token] as usize, parts.take(token)));
+        });
+        drop(parts);
+        x.resize(hidden.div_ceil(ROWS) * tokens.len() * ROWS, 0.0);
+        for (group, tile) in x.chunks_exact_mut(tokens.len() * ROWS).enumerate() {
+            let len = ROWS.min(hidden - group * ROWS);
+            for (to, row) in tile.chunks_exact_mut(ROWS).zip(rows.chunks_exact(hidden)) {
+                to[..len].copy_from_slice(&row[group * ROWS..][..len]);
+                to[len..].fill(0.0);
+            }
+        }
+    }
+
+    /// Final norm and head of the wanted rows.
+    fn logits(&mut self, wanted: &[usize], tokens: usize, team: &mut Team) -> Vec<f32> {
+        let head = self.head.as_ref().unwrap_or(&self.embedding);
+        let vocab = head.rows();
+        let mut logits = vec![0.0; wanted.len() * vocab];
+        if wanted.is_empty() {
+            return logits;
+        }
+        let (set, eps) = (self.elementwise, self.architecture.rms_norm_eps as f32);
+        let x = Tiles { values: &self.buffers.x, tokens };
+        let activations: &mut Activations = &mut self.buffers.activations;
+        let rows = activations.rows(wanted.len(), self.norm.len(), RowGroup::precision(head.dtype()));
+        let norm = &self.norm;
+        team.run(wanted.len(), &|range| {
+            for index in range {
+                rows.fill(set.0, index, |row| set.normalize(x, wanted[index], norm, eps, row));
+            }
+        });
+        drop(rows);
+        let activations = &self.buffers.activations;
+        // A row of logits is made of pieces of 16; a thread writes its piece of every row.
+        let pieces: Vec<Chunks<'_, f32>> = logits.chunks_exact_mut(vocab).map(|row| Chunks::new(row, ROWS)).collect();
+        team.run(head.groups(), &|range| {
+            let mut product = vec![0.0; wanted.len() * ROWS];
+            for index in range {
+                head.group(index).times(set.0, activations, &mut product);
+                for (pieces, product) in pieces.iter().zip(product.chunks_exact(ROWS)) {
+                    let to = pieces.take(index);
+                    to.copy_from_slice(&product[..to.len()]);
+                }
+            }
+        });
+        drop(pieces);
+        logits
+    }
+}

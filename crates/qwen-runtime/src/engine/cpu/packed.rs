@@ -1,0 +1,234 @@
+//! [`PackedMatrix`]: a matrix in groups of 16 rows, as the kernels read it.
+
+use memmap2::{Advice, MmapMut};
+
+use super::kernels::{Chunks, ROWS, RowGroup, SMALL, Team, plane};
+use crate::checkpoint::{StoredTensor, StoredType};
+use crate::error::RuntimeError;
+
+/// A matrix `(rows, columns)`, packed.
+#[derive(Debug)]
+pub(super) struct PackedMatrix {
+    dtype: StoredType,
+    rows: usize,
+    columns: usize,
+    group_bytes: usize,
+    /// Anonymous memory, which the system may back with huge pages.
+    groups: MmapMut,
+}
+
+impl PackedMatrix {
+    /// Packs a stored matrix in the bytes that it has; the threads of `team` share the work.
+    /// `release` is told which bytes of it have been read, so that they need not stay in memory.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Compute`] when there is no memory.
+    pub(super) fn pack(
+        stored: &StoredTensor<'_>,
+        team: &mut Team,
+        release: &(dyn Fn(&[u8]) + Sync),
+    ) -> Result<Self, RuntimeError> {
+        let (rows, columns) = (stored.shape[0], stored.shape[1]);
+        let dtype = stored.dtype;
+        let group_bytes = RowGroup::bytes(dtype, columns);
+        let bytes = rows.div_ceil(ROWS) * group_bytes;
+        let mut groups = MmapMut::map_anon(bytes)
+            .map_err(|error| RuntimeError::Compute(format!("{bytes} bytes for a matrix: {error}")))?;
+        // Where the system has no huge pages, small ones do.
+        #[cfg(target_os = "linux")]
+        drop(groups.advise(Advice::HugePage));
+        let row_bytes = stored.bytes.len() / rows;
+        let parts = Chunks::new(&mut groups, group_bytes);
+        team.run(rows.div_ceil(ROWS), &|range| {
+            for group in range.clone() {
+                let end = rows.min((group + 1) * ROWS) * row_bytes;
+                let source = &stored.bytes[group * ROWS * row_bytes..end];
+                pack_group(dtype, source, row_bytes, parts.take(group));
+            }
+            let read = range.start * ROWS * row_bytes..rows.min(range.end * ROWS) * row_bytes;
+            release(&stored.bytes[read]);
+        });
+        drop(parts);
+        Ok(Self { dtype, rows, columns, group_bytes, groups })
+    }
+
+    /// The same matrix in single precision.
+    ///
+    /// # Errors
+    /// As [`PackedMatrix::pack`].
+    pub(super) fn widened(&self, team: &mut Team) -> Result<Self, RuntimeError> {
+        let mut bytes = vec![0; self.rows * self.columns * 4];
+        let parts = Chunks::new(&mut bytes, self.columns * 4);
+        team.run(self.rows, &|range| {
+            let mut values = vec![0.0_f32; self.columns];
+            for row in range {
+                self.row(row, &mut values);
+                for (to, value) in parts.take(row).chunks_exact_mut(4).zip(&values) {
+                    to.copy_from_slice(&value.to_le_bytes());
+                }
+            }
+        });
+        drop(parts);
+        let stored = StoredTensor { dtype: StoredType::F32, shape: vec![self.rows, self.columns], bytes: &bytes };
+        Self::pack(&stored, team, &|_| {})
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    pub(super) fn dtype(&self) -> StoredType {
+        self.dtype
+    }
+
+    /// Groups of 16 rows.
+    pub(super) fn groups(&self) -> usize {
+        self.rows.div_ceil(ROWS)
+    }
+
+    pub(super) fn group(&self, index: usize) -> RowGroup<'_> {
+        RowGroup { dtype: self.dtype, bytes: &self.groups[index * self.group_bytes..][..self.group_bytes] }
+    }
+
+    /// Row `row` as floats.
+    pub(super) fn row(&self, row: usize, out: &mut [f32]) {
+        self.group(row / ROWS).row(row % ROWS, out);
+    }
+}
+
+/// Packs up to 16 rows; rows that are not there stay zero.
+fn pack_group(dtype: StoredType, rows: &[u8], row_bytes: usize, group: &mut [u8]) {
+    for (lane, row) in rows.chunks_exact(row_bytes).enumerate() {
+        match dtype {
+            StoredType::F32 => pack_dense::<4>(row, lane, group),
+            StoredType::F16 | StoredType::BF16 => pack_dense::<2>(row, lane, group),
+            StoredType::Q4K => pack_affine::<144>(row, lane, group),
+            StoredType::Q5K => pack_affine::<176>(row, lane, group),
+            StoredType::Q6K => pack_q6_k(row, lane, group),
+            StoredType::Q8_0 => pack_q8_0(row, lane, group),
+            StoredType::Q4_0 => pack_q4_0(row, lane, group),
+        }
+    }
+}
+
+fn pack_dense<const BYTES: usize>(row: &[u8], lane: usize, group: &mut [u8]) {
+    for (value, to) in row.chunks_exact(BYTES).zip(group.chunks_exact_mut(ROWS * BYTES)) {
+        to[lane * BYTES..][..BYTES].copy_from_slice(value);
+    }
+}
+
+/// Four bytes.
+fn word(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+fn put(group: &mut [u8], at: usize, value: u32) {
+    group[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+const LOW: u32 = 0x0f0f_0f0f;
+
+/// Writes 32 columns of nibbles; `four` gives columns `4g..4g + 4`.
+fn put_nibbles(group: &mut [u8], at: usize, lane: usize, four: impl Fn(usize) -> u32) {
+    for j in 0..4 {
+        put(group, at + 64 * j + 4 * lane, four(2 * j) | four(2 * j + 1) << 4);
+    }
+}
+
+/// Q4_K and Q5_K: `d`, `dmin`, 12 bytes of scales and mins, in Q5_K 32 bytes of fifth bits, 128
+/// bytes of nibbles.
+fn pack_affine<const BLOCK: usize>(row: &[u8], lane: usize, group: &mut [u8]) {
+    let packed = ROWS * BLOCK;
+    for (block, to) in row.chunks_exact(BLOCK).zip(group.chunks_exact_mut(packed)) {
+        to[2 * lane..][..2].copy_from_slice(&block[..2]);
+        // The minima are added, so their factor changes its sign.
+        to[32 + 2 * lane..][..2].copy_from_slice(&[block[2], block[3] ^ 0x80]);
+        let packed_scales = &block[4..16];
+        let mut high = 0;
+        for index in 0..8 {
+            let (scale, minimum) = scale_and_minimum(packed_scales, index);
+            to[64 + 16 * index + lane] = scale | minimum << 6;
+            high |= u32::from(minimum >> 2) << (4 * index);
+        }
+        put(to, 192 + 4 * lane, high);
+        let nibbles = &block[BLOCK - 128..];
+        for part in 0..8 {
+            let (chunk, shift) = (&nibbles[32 * (part / 2)..], 4 * (part % 2));
+            put_nibbles(to, 256 + 256 * part, lane, |g| word(&chunk[4 * g..]) >> shift & LOW);
+        }
+        if BLOCK == 176 {
+            let fifth = &block[16..48];
+            for part in 0..8 {
+                let bits = |bits: u32, g: usize| bits | (word(&fifth[4 * g..]) >> part & 0x0101_0101) << g;
+                put(to, 2304 + 64 * part + 4 * lane, (0..8).fold(0, bits));
+            }
+        }
+    }
+}
+
+/// ggml's `get_scale_min_k4`: eight pairs of 6 bits in 12 bytes.
+fn scale_and_minimum(packed: &[u8], index: usize) -> (u8, u8) {
+    if index < 4 {
+        return (packed[index] & 63, packed[index + 4] & 63);
+    }
+    let both = packed[index + 4];
+    (both & 15 | packed[index - 4] >> 6 << 4, both >> 4 | packed[index] >> 6 << 4)
+}
+
+/// Q6_K: 128 bytes of nibbles, 64 of high bits, 16 scales, `d`.
+fn pack_q6_k(row: &[u8], lane: usize, group: &mut [u8]) {
+    const BLOCK: usize = 210;
+    let (factors, blocks) = group.split_at_mut(plane(row.len() / BLOCK));
+    for ((block, to), factors) in
+        row.chunks_exact(BLOCK).zip(blocks.chunks_exact_mut(3328)).zip(factors.chunks_exact_mut(2 * ROWS))
+    {
+        factors[2 * lane..][..2].copy_from_slice(&block[208..]);
+        for (index, &scale) in block[192..208].iter().enumerate() {
+            to[16 * index + lane] = scale;
+        }
+        for part in 0..8 {
+            // 128 columns are 64 bytes of nibbles and 32 of high bits.
+            let (half, quarter) = (part / 4, part % 4);
+            let low = &block[64 * half + 32 * (quarter % 2)..];
+            let shift = 4 * (quarter / 2);
+            put_nibbles(to, 256 + 256 * part, lane, |g| word(&low[4 * g..]) >> shift & LOW);
+            let high = &block[128 + 32 * half..];
+            for second in 0..2 {
+                let bits = |bits: u32, i: usize| {
+                    bits | (word(&high[16 * second + 4 * i..]) >> (2 * quarter) & 0x0303_0303) << (2 * i)
+                };
+                put(to, 2304 + 128 * part + 64 * second + 4 * lane, (0..4).fold(0, bits));
+            }
+        }
+    }
+}
+
+/// Q8_0: `d` and 32 signed bytes.
+fn pack_q8_0(row: &[u8], lane: usize, group: &mut [u8]) {
+    const BLOCK: usize = 2 + SMALL;
+    let (factors, blocks) = group.split_at_mut(plane(row.len() / BLOCK));
+    for ((block, to), factors) in
+        row.chunks_exact(BLOCK).zip(blocks.chunks_exact_mut(ROWS * SMALL)).zip(factors.chunks_exact_mut(2 * ROWS))
+    {
+        factors[2 * lane..][..2].copy_from_slice(&block[..2]);
+        for (g, four) in block[2..].chunks_exact(4).enumerate() {
+            to[64 * g + 4 * lane..][..4].copy_from_slice(four);
+        }
+    }
+}
+
+/// Q4_0: `d` and 16 bytes, columns 0..16 below and 16..32 above.
+fn pack_q4_0(row: &[u8], lane: usize, group: &mut [u8]) {
+    const BLOCK: usize = 2 + SMALL / 2;
+    let (factors, blocks) = group.split_at_mut(plane(row.len() / BLOCK));
+    for ((block, to), factors) in
+        row.chunks_exact(BLOCK).zip(blocks.chunks_exact_mut(ROWS * SMALL / 2)).zip(factors.chunks_exact_mut(2 * ROWS))
+    {
+        factors[2 * lane..][..2].copy_from_slice(&block[..2]);
+        put_nibbles(to, 0, lane, |g| word(&block[2 + 4 * (g % 4)..]) >> (4 * (g / 4)) & LOW);
+    }
+}

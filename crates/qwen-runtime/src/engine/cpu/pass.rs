@@ -1,0 +1,77 @@
+//! [`Pass`]: what every layer is told of a step, and the buffers that it works in.
+
+use super::kernels::{Activations, Elementwise, Precision, Team, Tiles};
+use crate::checkpoint::Architecture;
+use crate::engine::rope::RotaryTable;
+
+/// One sequence's rows in the flat batch of a step.
+#[derive(Debug)]
+pub(super) struct SequenceRows {
+    /// First row.
+    pub(super) row: usize,
+    /// Number of rows.
+    pub(super) tokens: usize,
+    /// Positions before them.
+    pub(super) past: usize,
+    /// Blocks of all positions, these included.
+    pub(super) table: Vec<u32>,
+}
+
+/// A step on its way through the layers.
+pub(super) struct Pass<'a> {
+    pub(super) architecture: &'a Architecture,
+    pub(super) team: &'a mut Team,
+    pub(super) elementwise: Elementwise,
+    pub(super) rotary: &'a RotaryTable,
+    pub(super) sequences: &'a [SequenceRows],
+}
+
+/// What lies between two operations. Buffers keep their size from step to step.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    /// The residual stream, tiles `[hidden / 16][token][16]`.
+    pub(super) x: Vec<f32>,
+    /// Query, key and value projections, tiles.
+    pub(super) projected: Vec<f32>,
+    /// `[kv head][token][query head of it][head_dim]`
+    pub(super) queries: Vec<f32>,
+    /// The same for the results of attention.
+    pub(super) attended: Vec<f32>,
+    /// The feed-forward part's middle, tiles.
+    pub(super) gated: Vec<f32>,
+    pub(super) activations: Activations,
+}
+
+impl Pass<'_> {
+    /// Rows of the flat batch.
+    pub(super) fn tokens(&self) -> usize {
+        self.sequences.iter().map(|sequence| sequence.tokens).sum()
+    }
+
+    pub(super) fn eps(&self) -> f32 {
+        self.architecture.rms_norm_eps as f32
+    }
+
+    /// Fills the activations of all tokens, each row by `write`.
+    pub(super) fn rows(
+        &mut self,
+        activations: &mut Activations,
+        columns: usize,
+        precision: Precision,
+        write: &(dyn Fn(usize, &mut [f32]) + Sync),
+    ) {
+        let tokens = self.tokens();
+        let set = self.elementwise.0;
+        let rows = activations.rows(tokens, columns, precision);
+        self.team.run(tokens, &|range| range.for_each(|token| rows.fill(set, token, |row| write(token, row))));
+    }
+
+    /// The residual stream, normed, as activations.
+    pub(super) fn normalize(&mut self, buffers: &mut Buffers, weight: &[f32], precision: Precision) {
+        let x = Tiles { values: &buffers.x, tokens: self.tokens() };
+        let (set, eps) = (self.elementwise, self.eps());
+        self.rows(&mut buffers.activations, weight.len(), precision, &|token, row| {
+            set.normalize(x, token, weight, eps, row);
+        });
+    }
+}
