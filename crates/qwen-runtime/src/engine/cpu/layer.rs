@@ -71,7 +71,7 @@ impl DecoderLayer {
 
     /// Query, key and value of all tokens.
     fn project(&self, pass: &mut Pass<'_>, buffers: &mut Buffers) {
-        let (set, tokens) = (pass.elementwise, pass.tokens());
+        let (set, tokens, weights) = (pass.elementwise, pass.tokens(), pass.weights);
         let groups = self.projections.each_ref().map(|linear| linear.weight.groups());
         let total: usize = groups.iter().sum();
         buffers.projected.resize(total * tokens * ROWS, 0.0);
@@ -87,7 +87,7 @@ impl DecoderLayer {
                 }
                 let linear = &self.projections[which];
                 let out = out.take(task);
-                linear.weight.group(index).times(set.0, activations, out);
+                linear.weight.group(weights, index).times(set.0, activations, out);
                 if !linear.bias.is_empty() {
                     set.bias(out, &linear.bias[index * ROWS..]);
                 }
@@ -177,7 +177,7 @@ impl DecoderLayer {
 
     /// `silu(gate) · up` of the activations, as activations of the projection down.
     fn feed(&self, pass: &mut Pass<'_>, buffers: &mut Buffers) {
-        let (set, tokens) = (pass.elementwise, pass.tokens());
+        let (set, tokens, weights) = (pass.elementwise, pass.tokens(), pass.weights);
         let groups = self.gate.weight.groups();
         buffers.gated.resize(groups * tokens * ROWS, 0.0);
         let activations = &buffers.activations;
@@ -186,8 +186,8 @@ impl DecoderLayer {
             let mut up = vec![0.0; tokens * ROWS];
             for index in range {
                 let gate = out.take(index);
-                self.gate.weight.group(index).times(set.0, activations, gate);
-                self.up.weight.group(index).times(set.0, activations, &mut up);
+                self.gate.weight.group(weights, index).times(set.0, activations, gate);
+                self.up.weight.group(weights, index).times(set.0, activations, &mut up);
                 set.gate(gate, &up);
             }
         });
@@ -201,13 +201,13 @@ impl DecoderLayer {
 
     /// Adds a product of the activations to the residual stream.
     fn add_product(pass: &mut Pass<'_>, linear: &Linear, buffers: &mut Buffers) {
-        let (set, tokens) = (pass.elementwise, pass.tokens());
+        let (set, tokens, weights) = (pass.elementwise, pass.tokens(), pass.weights);
         let activations = &buffers.activations;
         let x = Chunks::new(&mut buffers.x, tokens * ROWS);
         pass.team.run(linear.weight.groups(), &|range| {
             let mut product = vec![0.0; tokens * ROWS];
             for index in range {
-                linear.weight.group(index).times(set.0, activations, &mut product);
+                linear.weight.group(weights, index).times(set.0, activations, &mut product);
                 if !linear.bias.is_empty() {
                     set.bias(&mut product, &linear.bias[index * ROWS..]);
                 }

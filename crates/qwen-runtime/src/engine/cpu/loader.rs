@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 
 use super::kernels::{Precision, RowGroup, Team};
-use super::packed::PackedMatrix;
+use super::packed::{PackedMatrix, Weights};
 use crate::checkpoint::{AttentionBias, Checkpoint, LayerTensor, StoredTensor, StoredType, TensorName};
 use crate::engine::candle::QuantizedWeights;
 use crate::error::RuntimeError;
@@ -12,6 +12,7 @@ use crate::error::RuntimeError;
 pub(super) struct Loader<'a> {
     pub(super) checkpoint: &'a Checkpoint,
     pub(super) team: &'a mut Team,
+    pub(super) weights: Weights,
     pub(super) quantized: QuantizedWeights,
 }
 
@@ -29,7 +30,30 @@ impl Linear {
     }
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    /// A loader of a checkpoint's matrices, with room for them.
+    pub(super) fn new(
+        checkpoint: &'a Checkpoint,
+        team: &'a mut Team,
+        quantized: QuantizedWeights,
+    ) -> Result<Self, RuntimeError> {
+        let mut loader = Self { checkpoint, team, weights: Weights::with_room_for(std::iter::empty())?, quantized };
+        let mut sizes = Vec::new();
+        for name in checkpoint.architecture().tensor_names() {
+            let stored = checkpoint.tensor(name)?;
+            if let [rows, columns] = stored.shape[..] {
+                let dtype = if loader.widens(stored.dtype) { StoredType::F32 } else { stored.dtype };
+                sizes.push((dtype, rows, columns));
+            }
+        }
+        loader.weights = Weights::with_room_for(sizes.into_iter())?;
+        Ok(loader)
+    }
+
+    fn widens(&self, dtype: StoredType) -> bool {
+        self.quantized == QuantizedWeights::Dequantize && dtype.is_quantized()
+    }
+
     /// A vector, such as a norm's weight.
     pub(super) fn vector(&self, name: TensorName) -> Result<Vec<f32>, RuntimeError> {
         let stored = self.checkpoint.tensor(name)?;
@@ -41,12 +65,11 @@ impl Loader<'_> {
     /// A matrix `(out, in)`.
     pub(super) fn matrix(&mut self, name: TensorName) -> Result<PackedMatrix, RuntimeError> {
         let stored = self.checkpoint.tensor(name)?;
-        let checkpoint = self.checkpoint;
-        let packed = PackedMatrix::pack(&stored, self.team, &|bytes| checkpoint.release(bytes))?;
-        match self.quantized {
-            QuantizedWeights::Keep => Ok(packed),
-            QuantizedWeights::Dequantize => packed.widened(self.team),
+        if self.widens(stored.dtype) {
+            return Ok(self.weights.pack_widened(&stored, self.team));
         }
+        let checkpoint = self.checkpoint;
+        Ok(self.weights.pack(&stored, self.team, &|bytes| checkpoint.release(bytes)))
     }
 
     /// A projection of layer `layer`.

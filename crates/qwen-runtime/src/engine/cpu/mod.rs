@@ -68,8 +68,8 @@ impl CpuEngine {
         let kernels = config.kernels.map_or_else(|| Ok(Detected::best()), Detected::new)?;
         let mut team = Team::new(config.threads)
             .map_err(|error| RuntimeError::Compute(format!("starting {} threads: {error}", config.threads)))?;
-        let mut loader = Loader { checkpoint, team: &mut team, quantized: config.quantized };
-        let model = Model::load(&mut loader, Elementwise(kernels), progress)?;
+        let loader = Loader::new(checkpoint, &mut team, config.quantized)?;
+        let model = Model::load(loader, Elementwise(kernels), progress)?;
         let blocks = config.kv_tokens.div_ceil(BLOCK_LEN);
         let cache = KvCache::new(&architecture, config.kv_type, blocks);
         let pool = BlockPool::new(blocks, BLOCK_LEN, config.max_sequences);

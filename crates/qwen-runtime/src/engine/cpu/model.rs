@@ -4,7 +4,7 @@ use super::kernels::{Activations, Chunks, Elementwise, ROWS, RowGroup, Team, Til
 use super::kv_cache::KvCache;
 use super::layer::DecoderLayer;
 use super::loader::Loader;
-use super::packed::PackedMatrix;
+use super::packed::{PackedMatrix, Weights};
 use super::pass::{Buffers, Pass, SequenceRows};
 use crate::TokenId;
 use crate::checkpoint::{Architecture, HeadWeights, TensorName};
@@ -15,6 +15,7 @@ use crate::error::RuntimeError;
 #[derive(Debug)]
 pub(super) struct Model {
     architecture: Architecture,
+    weights: Weights,
     embedding: PackedMatrix, // (vocab, hidden)
     layers: Vec<DecoderLayer>,
     norm: Vec<f32>, // (hidden)
@@ -36,7 +37,7 @@ pub(super) struct FlatBatch {
 impl Model {
     /// Loads every tensor; `progress` hears how many layers of how many are there.
     pub(super) fn load(
-        loader: &mut Loader<'_>,
+        mut loader: Loader<'_>,
         elementwise: Elementwise,
         progress: &dyn Fn(usize, usize),
     ) -> Result<Self, RuntimeError> {
@@ -50,13 +51,14 @@ impl Model {
         };
         let mut layers = Vec::with_capacity(total);
         for index in 0..total {
-            layers.push(DecoderLayer::load(loader, index)?);
+            layers.push(DecoderLayer::load(&mut loader, index)?);
             progress(index + 1, total);
         }
         Ok(Self {
             embedding,
             layers,
             norm: loader.vector(TensorName::OutputNorm)?,
+            weights: loader.weights,
             head,
             rotary: RotaryTable::new(&architecture),
             elementwise,
@@ -73,6 +75,7 @@ impl Model {
         let mut pass = Pass {
             architecture: &self.architecture,
             team,
+            weights: &self.weights,
             elementwise: self.elementwise,
             rotary: &self.rotary,
             sequences: &batch.sequences,
@@ -90,9 +93,9 @@ impl Model {
         // The queries' buffer is free at this time.
         rows.resize(tokens.len() * hidden, 0.0);
         let parts = Chunks::new(rows, hidden);
-        let embedding = &self.embedding;
+        let (embedding, weights) = (&self.embedding, &self.weights);
         team.run(tokens.len(), &|range| {
-            range.for_each(|token| embedding.row(tokens[token] as usize, parts.take(token)));
+            range.for_each(|token| embedding.row(weights, tokens[token] as usize, parts.take(token)));
         });
         drop(parts);
         x.resize(hidden.div_ceil(ROWS) * tokens.len() * ROWS, 0.0);
@@ -117,7 +120,7 @@ impl Model {
         let x = Tiles { values: &self.buffers.x, tokens };
         let activations: &mut Activations = &mut self.buffers.activations;
         let rows = activations.rows(wanted.len(), self.norm.len(), RowGroup::precision(head.dtype()));
-        let norm = &self.norm;
+        let (norm, weights) = (&self.norm, &self.weights);
         team.run(wanted.len(), &|range| {
             for index in range {
                 rows.fill(set.0, index, |row| set.normalize(x, wanted[index], norm, eps, row));
@@ -130,7 +133,7 @@ impl Model {
         team.run(head.groups(), &|range| {
             let mut product = vec![0.0; wanted.len() * ROWS];
             for index in range {
-                head.group(index).times(set.0, activations, &mut product);
+                head.group(weights, index).times(set.0, activations, &mut product);
                 for (pieces, product) in pieces.iter().zip(product.chunks_exact(ROWS)) {
                     let to = pieces.take(index);
                     to.copy_from_slice(&product[..to.len()]);

@@ -1,78 +1,111 @@
 //! [`PackedMatrix`]: a matrix in groups of 16 rows, as the kernels read it.
 
+use std::ops::Range;
+
 use memmap2::{Advice, MmapMut};
 
 use super::kernels::{Chunks, ROWS, RowGroup, SMALL, Team, plane};
 use crate::checkpoint::{StoredTensor, StoredType};
 use crate::error::RuntimeError;
 
-/// A matrix `(rows, columns)`, packed.
+/// The memory of all weights: one piece, so that the system can back it with huge pages. With
+/// small ones a product waits for addresses to be looked up about as long as for memory.
+#[derive(Debug)]
+pub(super) struct Weights {
+    memory: MmapMut,
+    used: usize,
+}
+
+/// A matrix `(rows, columns)`, packed, and its place in the memory of all.
 #[derive(Debug)]
 pub(super) struct PackedMatrix {
     dtype: StoredType,
     rows: usize,
     columns: usize,
     group_bytes: usize,
-    /// Anonymous memory, which the system may back with huge pages.
-    groups: MmapMut,
+    place: Range<usize>,
 }
 
-impl PackedMatrix {
-    /// Packs a stored matrix in the bytes that it has; the threads of `team` share the work.
-    /// `release` is told which bytes of it have been read, so that they need not stay in memory.
+/// Every matrix starts on a line of the cache.
+const LINE: usize = 64;
+
+impl Weights {
+    /// Room for matrices of `sizes` (type, rows, columns).
     ///
     /// # Errors
     /// [`RuntimeError::Compute`] when there is no memory.
+    pub(super) fn with_room_for(sizes: impl Iterator<Item = (StoredType, usize, usize)>) -> Result<Self, RuntimeError> {
+        let bytes = |(dtype, rows, columns): (StoredType, usize, usize)| {
+            (rows.div_ceil(ROWS) * RowGroup::bytes(dtype, columns)).next_multiple_of(LINE)
+        };
+        let bytes: usize = sizes.map(bytes).sum();
+        let memory = MmapMut::map_anon(bytes)
+            .map_err(|error| RuntimeError::Compute(format!("{bytes} bytes for the weights: {error}")))?;
+        // Where the system has no huge pages, small ones do.
+        #[cfg(target_os = "linux")]
+        drop(memory.advise(Advice::HugePage));
+        Ok(Self { memory, used: 0 })
+    }
+
+    /// Packs a stored matrix in the bytes that it has; the threads of `team` share the work.
+    /// `release` is told which bytes of it have been read, so that they need not stay in memory.
     pub(super) fn pack(
+        &mut self,
         stored: &StoredTensor<'_>,
         team: &mut Team,
         release: &(dyn Fn(&[u8]) + Sync),
-    ) -> Result<Self, RuntimeError> {
+    ) -> PackedMatrix {
         let (rows, columns) = (stored.shape[0], stored.shape[1]);
-        let dtype = stored.dtype;
-        let group_bytes = RowGroup::bytes(dtype, columns);
-        let bytes = rows.div_ceil(ROWS) * group_bytes;
-        let mut groups = MmapMut::map_anon(bytes)
-            .map_err(|error| RuntimeError::Compute(format!("{bytes} bytes for a matrix: {error}")))?;
-        // Where the system has no huge pages, small ones do.
-        #[cfg(target_os = "linux")]
-        drop(groups.advise(Advice::HugePage));
+        let matrix = self.place(stored.dtype, rows, columns);
         let row_bytes = stored.bytes.len() / rows;
-        let parts = Chunks::new(&mut groups, group_bytes);
+        let parts = Chunks::new(&mut self.memory[matrix.place.clone()], matrix.group_bytes);
         team.run(rows.div_ceil(ROWS), &|range| {
             for group in range.clone() {
                 let end = rows.min((group + 1) * ROWS) * row_bytes;
                 let source = &stored.bytes[group * ROWS * row_bytes..end];
-                pack_group(dtype, source, row_bytes, parts.take(group));
+                pack_group(stored.dtype, source, row_bytes, parts.take(group));
             }
             let read = range.start * ROWS * row_bytes..rows.min(range.end * ROWS) * row_bytes;
             release(&stored.bytes[read]);
         });
-        drop(parts);
-        Ok(Self { dtype, rows, columns, group_bytes, groups })
+        matrix
     }
 
-    /// The same matrix in single precision.
-    ///
-    /// # Errors
-    /// As [`PackedMatrix::pack`].
-    pub(super) fn widened(&self, team: &mut Team) -> Result<Self, RuntimeError> {
-        let mut bytes = vec![0; self.rows * self.columns * 4];
-        let parts = Chunks::new(&mut bytes, self.columns * 4);
-        team.run(self.rows, &|range| {
-            let mut values = vec![0.0_f32; self.columns];
-            for row in range {
-                self.row(row, &mut values);
-                for (to, value) in parts.take(row).chunks_exact_mut(4).zip(&values) {
-                    to.copy_from_slice(&value.to_le_bytes());
+    /// Packs a stored matrix widened to single precision, a group after the other.
+    pub(super) fn pack_widened(&mut self, stored: &StoredTensor<'_>, team: &mut Team) -> PackedMatrix {
+        let (dtype, rows, columns) = (stored.dtype, stored.shape[0], stored.shape[1]);
+        let matrix = self.place(StoredType::F32, rows, columns);
+        let row_bytes = stored.bytes.len() / rows;
+        let parts = Chunks::new(&mut self.memory[matrix.place.clone()], matrix.group_bytes);
+        team.run(rows.div_ceil(ROWS), &|range| {
+            let mut packed = vec![0; RowGroup::bytes(dtype, columns)];
+            let mut values = vec![0.0_f32; columns];
+            for group in range {
+                let end = rows.min((group + 1) * ROWS);
+                pack_group(dtype, &stored.bytes[group * ROWS * row_bytes..end * row_bytes], row_bytes, &mut packed);
+                let to = parts.take(group);
+                for row in 0..end - group * ROWS {
+                    RowGroup { dtype, bytes: &packed }.row(row, &mut values);
+                    for (to, value) in to.chunks_exact_mut(4 * ROWS).zip(&values) {
+                        to[4 * row..][..4].copy_from_slice(&value.to_le_bytes());
+                    }
                 }
             }
         });
-        drop(parts);
-        let stored = StoredTensor { dtype: StoredType::F32, shape: vec![self.rows, self.columns], bytes: &bytes };
-        Self::pack(&stored, team, &|_| {})
+        matrix
     }
 
+    /// The next place.
+    fn place(&mut self, dtype: StoredType, rows: usize, columns: usize) -> PackedMatrix {
+        let group_bytes = RowGroup::bytes(dtype, columns);
+        let start = self.used;
+        let end = start + rows.div_ceil(ROWS) * group_bytes;
+        self.used = end.next_multiple_of(LINE);
+        PackedMatrix { dtype, rows, columns, group_bytes, place: start..end }
+    }
+}
+
+impl PackedMatrix {
     pub(super) fn rows(&self) -> usize {
         self.rows
     }
@@ -90,13 +123,14 @@ impl PackedMatrix {
         self.rows.div_ceil(ROWS)
     }
 
-    pub(super) fn group(&self, index: usize) -> RowGroup<'_> {
-        RowGroup { dtype: self.dtype, bytes: &self.groups[index * self.group_bytes..][..self.group_bytes] }
+    pub(super) fn group<'a>(&self, weights: &'a Weights, index: usize) -> RowGroup<'a> {
+        let bytes = &weights.memory[self.place.clone()][index * self.group_bytes..][..self.group_bytes];
+        RowGroup { dtype: self.dtype, bytes }
     }
 
     /// Row `row` as floats.
-    pub(super) fn row(&self, row: usize, out: &mut [f32]) {
-        self.group(row / ROWS).row(row % ROWS, out);
+    pub(super) fn row(&self, weights: &Weights, row: usize, out: &mut [f32]) {
+        self.group(weights, row / ROWS).row(row % ROWS, out);
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`Pass`]: what every layer is told of a step, and the buffers that it works in.
 
 use super::kernels::{Activations, Elementwise, Precision, Team, Tiles};
+use super::packed::Weights;
 use crate::checkpoint::Architecture;
 use crate::engine::rope::RotaryTable;
 
@@ -21,6 +22,7 @@ pub(super) struct SequenceRows {
 pub(super) struct Pass<'a> {
     pub(super) architecture: &'a Architecture,
     pub(super) team: &'a mut Team,
+    pub(super) weights: &'a Weights,
     pub(super) elementwise: Elementwise,
     pub(super) rotary: &'a RotaryTable,
     pub(super) sequences: &'a [SequenceRows],

@@ -59,9 +59,9 @@ impl<Q: SuperBlocks> SuperBlockSource<Q> for Block {
     unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8] {
         // SAFETY: the caller's, as for the four below.
         unsafe {
-            // Far enough ahead that memory answers in time, half a page of it.
+            // Far enough ahead that memory answers in time.
             for line in 0..Q::BLOCK / 8 / 64 {
-                S::prefetch(self.at.wrapping_add(2048 + part * (Q::BLOCK / 8) + 64 * line));
+                S::prefetch(self.at.wrapping_add(4096 + part * (Q::BLOCK / 8) + 64 * line));
             }
             Q::weights::<S>(*self, part, lane)
         }
@@ -319,7 +319,7 @@ unsafe fn small_tile<S: Simd, Q: SmallBlocks, const N: usize>(
             for index in 0..blocks {
                 let at = weights.add(index * Q::BLOCK);
                 for line in 0..Q::BLOCK / 64 {
-                    S::prefetch(at.wrapping_add(2048 + 64 * line));
+                    S::prefetch(at.wrapping_add(1024 + 64 * line));
                 }
                 let w = Q::weights::<S>(at, lane);
                 let d = S::load_f16(group.cast::<u16>().add(ROWS * index + lane));
