@@ -274,6 +274,8 @@ fn generation_options(options: ChatOptions) -> GenerationOptions {
             ..SamplingOptions::default()
         },
         stop: Vec::new(),
+        // The client watches the time itself, from before the model is loaded.
+        timeout: None,
     }
 }
 
@@ -301,6 +303,7 @@ fn client_error(error: RuntimeError) -> LlmError {
     match error {
         RuntimeError::PromptTooLong { prompt_tokens, limit } => LlmError::PromptTooLong { prompt_tokens, limit },
         RuntimeError::Overloaded { .. } => LlmError::Overloaded { retry_after: ASK_AGAIN },
+        RuntimeError::DeadlineExceeded { allowed } => LlmError::Timeout(allowed),
         error @ RuntimeError::InvalidParameter { .. } => LlmError::InvalidRequest(error.to_string()),
         other => LlmError::Inference(other.to_string()),
     }
