@@ -10,6 +10,8 @@ mod language;
 mod preparation;
 mod scheduler;
 mod sequence;
+#[cfg(test)]
+mod simulation;
 mod step_budget;
 mod stream;
 mod waiting_room;
