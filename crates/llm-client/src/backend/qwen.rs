@@ -291,6 +291,7 @@ fn chat_event(event: GenerationEvent) -> Result<ChatEvent, LlmError> {
             },
             usage: Usage {
                 prompt_tokens: count(usage.prompt_tokens),
+                cached_tokens: count(usage.cached_tokens),
                 completion_tokens: count(usage.completion_tokens),
                 reasoning_tokens: count(usage.reasoning_tokens),
             },

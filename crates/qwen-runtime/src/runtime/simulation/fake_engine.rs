@@ -140,6 +140,13 @@ impl Cache {
             assert_eq!(self.sequences[&part.sequence].len(), part.position, "a position is wrong");
             assert!(!part.tokens.is_empty(), "a sequence has no new tokens");
         }
+        // A step fails before or after it has taken room.
+        let fails = batch.len() > 1 && self.rng.random_ratio(config.failures, 1000);
+        self.failed += usize::from(fails);
+        let failure = || RuntimeError::Compute("as if memory were short".to_owned());
+        if fails && self.rng.random_bool(0.5) {
+            return Err(failure());
+        }
         let block_len = config.block_len;
         let sizes: Vec<_> = batch.iter().map(|part| (part.sequence, part.tokens.len())).collect();
         for copy in self.pool.reserve(&sizes)? {
@@ -147,12 +154,11 @@ impl Cache {
             self.rows.copy_within(from..from + copy.tokens, to);
         }
         let last_rows: Vec<u64> = batch.iter().map(|part| self.write(part)).collect();
-        if batch.len() > 1 && self.rng.random_ratio(config.failures, 1000) {
-            self.failed += 1;
+        if fails {
             for part in batch {
                 self.pool.truncate(part.sequence, part.position)?;
             }
-            return Err(RuntimeError::Compute("as if memory were short".to_owned()));
+            return Err(failure());
         }
         self.time += config.cost.step;
         for part in batch {
