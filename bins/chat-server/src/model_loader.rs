@@ -166,5 +166,6 @@ pub(crate) fn generation_options(model: &ModelArgs) -> GenerationOptions {
             seed: model.seed,
         },
         stop: Vec::new(),
+        timeout: None,
     }
 }

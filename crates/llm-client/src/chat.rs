@@ -111,6 +111,8 @@ impl FinishReason {
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: u32,
+    /// Tokens of the prompt that were not computed again, where the backend says so.
+    pub cached_tokens: u32,
     /// Generated tokens, reasoning included.
     pub completion_tokens: u32,
     /// Generated tokens that were reasoning.

@@ -1,6 +1,7 @@
 //! The one error type of this crate; its variants say what the caller can do.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Why a checkpoint could not be read or a text could not be generated.
 ///
@@ -95,6 +96,12 @@ pub enum RuntimeError {
     Overloaded {
         /// How many wait.
         waiting: usize,
+    },
+    /// The time that the request allowed is over: allow more, or ask for less.
+    #[error("not finished within {} s", allowed.as_secs_f64())]
+    DeadlineExceeded {
+        /// How long it had.
+        allowed: Duration,
     },
     /// The engine thread has ended.
     #[error("the engine has stopped")]

@@ -52,6 +52,7 @@ impl MockBackend {
         let words = |text: &str| u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX);
         let usage = Usage {
             prompt_tokens: request.messages.iter().map(|message| words(&message.content)).sum(),
+            cached_tokens: 0,
             completion_tokens: words(TEXT),
             reasoning_tokens: 0,
         };

@@ -277,6 +277,7 @@ impl ChunkReader {
             };
             self.usage = Usage {
                 prompt_tokens: count(usage.get("prompt_tokens")),
+                cached_tokens: count(usage.pointer("/prompt_tokens_details/cached_tokens")),
                 completion_tokens: count(usage.get("completion_tokens")),
                 reasoning_tokens: count(usage.pointer("/completion_tokens_details/reasoning_tokens")),
             };

@@ -274,6 +274,8 @@ fn generation_options(options: ChatOptions) -> GenerationOptions {
             ..SamplingOptions::default()
         },
         stop: Vec::new(),
+        // The client watches the time itself, from before the model is loaded.
+        timeout: None,
     }
 }
 
@@ -289,6 +291,7 @@ fn chat_event(event: GenerationEvent) -> Result<ChatEvent, LlmError> {
             },
             usage: Usage {
                 prompt_tokens: count(usage.prompt_tokens),
+                cached_tokens: count(usage.cached_tokens),
                 completion_tokens: count(usage.completion_tokens),
                 reasoning_tokens: count(usage.reasoning_tokens),
             },
@@ -301,6 +304,7 @@ fn client_error(error: RuntimeError) -> LlmError {
     match error {
         RuntimeError::PromptTooLong { prompt_tokens, limit } => LlmError::PromptTooLong { prompt_tokens, limit },
         RuntimeError::Overloaded { .. } => LlmError::Overloaded { retry_after: ASK_AGAIN },
+        RuntimeError::DeadlineExceeded { allowed } => LlmError::Timeout(allowed),
         error @ RuntimeError::InvalidParameter { .. } => LlmError::InvalidRequest(error.to_string()),
         other => LlmError::Inference(other.to_string()),
     }

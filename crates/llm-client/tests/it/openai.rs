@@ -96,7 +96,7 @@ async fn a_stream_is_read_and_the_request_is_what_servers_expect() {
             r#"data: {"choices":[{"delta":{"reasoning":"m"}}]}"#,
             r#"data: {"choices":[{"delta":{"content":"Yes, "}}]}"#,
             r#"data: {"choices":[{"delta":{"content":"é."},"finish_reason":"length"}]}"#,
-            r#"data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5,"completion_tokens_details":{"reasoning_tokens":2}}}"#,
+            r#"data: {"choices":[],"usage":{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens":5,"completion_tokens_details":{"reasoning_tokens":2}}}"#,
             "data: [DONE]",
         ]),
         Duration::from_millis(5),
@@ -108,7 +108,7 @@ async fn a_stream_is_read_and_the_request_is_what_servers_expect() {
     let answer = client.generate(client.entry(None).unwrap(), asked).await.unwrap();
     assert_eq!((answer.reasoning.as_str(), answer.answer.as_str()), ("hmm", "Yes, é."));
     assert_eq!(answer.reason, FinishReason::Length);
-    assert_eq!(answer.usage, Usage { prompt_tokens: 9, completion_tokens: 5, reasoning_tokens: 2 });
+    assert_eq!(answer.usage, Usage { prompt_tokens: 9, cached_tokens: 4, completion_tokens: 5, reasoning_tokens: 2 });
     assert_eq!((answer.mode.as_str(), answer.model.name.as_str()), ("openai", "qwen3"));
     let sent = server.requests.recv().unwrap();
     assert!(sent.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{sent}");

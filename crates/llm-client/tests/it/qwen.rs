@@ -73,7 +73,10 @@ async fn the_first_request_loads_lazily_and_only_once() {
     assert_eq!((entry.status(), entry.model().to_string().as_str()), (BackendStatus::Idle, "golden"));
     let (first, second) =
         tokio::join!(client.generate(Arc::clone(&entry), short()), client.generate(Arc::clone(&entry), short()),);
-    let (first, second) = (first.unwrap(), second.unwrap());
+    let (mut first, mut second) = (first.unwrap(), second.unwrap());
+    // The one that runs later finds the prompt computed; nothing else differs.
+    let cached = [&mut first, &mut second].map(|answer| std::mem::take(&mut answer.usage.cached_tokens));
+    assert!(cached.iter().all(|tokens| *tokens < first.usage.prompt_tokens), "{cached:?}");
     assert_eq!(first, second);
     assert_eq!(first.model.to_string(), "golden@abc");
     assert!(!first.answer.is_empty() && first.usage.completion_tokens <= 12, "{first:?}");

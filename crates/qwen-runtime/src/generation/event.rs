@@ -14,6 +14,8 @@ pub enum FinishReason {
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
+    /// Tokens of the prompt that were not computed, since an earlier sequence began with them.
+    pub cached_tokens: usize,
     /// Sampled tokens, reasoning and answer together.
     pub completion_tokens: usize,
     /// Sampled tokens that were reasoning.

@@ -1,5 +1,7 @@
 //! What is asked of a runtime.
 
+use std::time::Duration;
+
 use crate::TokenId;
 use crate::chat::Chat;
 use crate::sampling::SamplingOptions;
@@ -46,6 +48,10 @@ pub struct GenerationOptions {
     pub sampling: SamplingOptions,
     /// Strings that end the answer; they are not part of it.
     pub stop: Vec<String>,
+    /// Time from the request's acceptance by the runtime to its last token, waiting included;
+    /// unlimited where nothing is said. Past it, the text ends with
+    /// [`RuntimeError::DeadlineExceeded`](crate::RuntimeError::DeadlineExceeded).
+    pub timeout: Option<Duration>,
 }
 
 impl GenerationOptions {
@@ -56,6 +62,7 @@ impl GenerationOptions {
             max_new_tokens: self.max_new_tokens.or(other.max_new_tokens),
             thinking_budget: self.thinking_budget.or(other.thinking_budget),
             sampling: self.sampling.or(&other.sampling),
+            timeout: self.timeout.or(other.timeout),
             stop: if self.stop.is_empty() { other.stop.clone() } else { self.stop },
         }
     }

@@ -109,6 +109,11 @@ impl Writer {
         }
     }
 
+    /// Notes how many tokens of the prompt need not be computed.
+    pub(crate) fn note_cached(&mut self, tokens: usize) {
+        self.usage.cached_tokens = tokens.min(self.usage.prompt_tokens);
+    }
+
     /// Tokens to feed after the prompt before anything is sampled: with a budget of 0 the reasoning
     /// is closed at once.
     pub(crate) fn prefix(&mut self) -> Vec<TokenId> {

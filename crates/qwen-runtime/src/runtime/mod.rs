@@ -3,16 +3,23 @@
 //! Two threads: one renders and tokenizes prompts, one owns the engine. No caller ever waits for
 //! either, and neither ever waits for a reader.
 
+mod deadline;
+mod engine_loop;
 mod job;
 mod language;
 mod preparation;
 mod scheduler;
+mod sequence;
+#[cfg(test)]
+mod simulation;
+mod step_budget;
 mod stream;
 mod waiting_room;
 
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Instant;
 
 pub use stream::GenerationStream;
 
@@ -21,9 +28,9 @@ use crate::engine::candle::{CandleConfig, CandleEngine, ComputeDevice, Quantized
 use crate::engine::{Capacity, Engine};
 use crate::error::RuntimeError;
 use crate::generation::{GenerationOptions, GenerationRequest};
+use engine_loop::EngineLoop;
 use job::Draft;
 use language::Language;
-use scheduler::Scheduler;
 use waiting_room::WaitingRoom;
 
 /// How a [`Runtime`] is set up.
@@ -113,13 +120,15 @@ impl Runtime {
         let (jobs, job_receiver) = channel();
         let architecture = engine.architecture().clone();
         let capacity = engine.capacity();
+        // A request that is accepted fits when it runs alone, so that it can always be finished.
+        let context = context.min(capacity.max_sequence_len).min(capacity.max_tokens);
         let description = engine.description();
         let spawned = thread::Builder::new()
             .name("qwen-prompt".to_owned())
             .spawn(move || preparation::run(&language, context, &draft_receiver, &jobs))
             .and_then(|_| {
-                let mut scheduler = Scheduler::new(engine);
-                thread::Builder::new().name("qwen-engine".to_owned()).spawn(move || scheduler.run(&job_receiver))
+                let mut engine_loop = EngineLoop::new(engine, Box::new(Instant::now));
+                thread::Builder::new().name("qwen-engine".to_owned()).spawn(move || engine_loop.run(&job_receiver))
             });
         spawned.map_err(|error| RuntimeError::Compute(format!("starting a thread: {error}")))?;
         Ok(Self { drafts, room: WaitingRoom::new(max_waiting), architecture, capacity, engine: description })
@@ -134,7 +143,9 @@ impl Runtime {
     pub fn generate(&self, request: GenerationRequest) -> Result<GenerationStream, RuntimeError> {
         let ticket = self.room.enter()?;
         let (events, stream) = GenerationStream::channel();
-        self.drafts.send(Draft { request, events, ticket }).map_err(|_| RuntimeError::Stopped)?;
+        self.drafts
+            .send(Draft { request, arrival: Instant::now(), events, ticket })
+            .map_err(|_| RuntimeError::Stopped)?;
         Ok(stream)
     }
 

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender};
 
+use super::deadline::Deadline;
 use super::job::{Draft, Job};
 use super::language::Language;
 use crate::TokenId;
@@ -61,14 +62,15 @@ fn prepare(language: &Language, context: usize, draft: Draft) -> Result<Job, Run
         thinking_budget: options.thinking_budget.unwrap_or(ThinkingBudget::Tokens(max_new_tokens / 2)),
         stop: options.stop,
     };
-    let reserved = prompt.len() + max_new_tokens + close_len;
+    let most = prompt.len() + max_new_tokens + close_len;
     Ok(Job {
         writer: Writer::new(language.tokenizer.clone(), language.control.clone(), limits, &prompt),
         sampler: Sampler::new(params, known),
         history: TokenHistory::of_prompt(&prompt),
         prompt,
-        reserved,
+        most,
         events: draft.events,
+        deadline: options.timeout.and_then(|allowed| Deadline::after(draft.arrival, allowed)),
         ticket: draft.ticket,
     })
 }

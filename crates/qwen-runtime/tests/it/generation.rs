@@ -36,6 +36,7 @@ fn options(max_new_tokens: usize, budget: Option<ThinkingBudget>, seed: u64) -> 
         thinking_budget: budget,
         sampling: SamplingOptions { seed: Some(seed), temperature: Some(1.0), ..SamplingOptions::default() },
         stop: Vec::new(),
+        timeout: None,
     }
 }
 
@@ -112,8 +113,39 @@ fn the_same_seed_gives_the_same_text_alone_and_beside_others() {
     let streams: Vec<_> =
         (4..8).map(|seed| runtime.generate(request("hi", options(40, None, seed))).unwrap()).collect();
     let together: Vec<_> = streams.into_iter().map(|stream| read(stream).unwrap()).collect();
-    assert_eq!(together[1], alone);
-    assert_ne!(together[0], alone);
+    // What others had computed before is the only difference.
+    let usage = Usage { cached_tokens: together[1].usage.cached_tokens, ..alone.usage };
+    assert_eq!(together[1], Outcome { usage, ..alone });
+    assert_ne!(together[0].answer, together[1].answer);
+}
+
+#[test]
+fn a_prompt_that_begins_as_an_earlier_one_is_not_computed_again() {
+    let directory = checkpoint("qwen3-thinking-2507");
+    let runtime = load(directory.path(), RuntimeConfig::on_cpu());
+    let first = run(&runtime, options(24, None, 5));
+    let second = run(&runtime, options(24, None, 5));
+    assert_eq!(first.usage.cached_tokens, 0);
+    assert_eq!(second.usage.cached_tokens, second.usage.prompt_tokens - 1);
+    assert_eq!((second.reasoning, second.answer), (first.reasoning, first.answer));
+}
+
+#[test]
+fn a_request_ends_when_its_time_is_up_and_others_go_on() {
+    let directory = checkpoint("qwen3-thinking-2507");
+    let runtime = load(directory.path(), RuntimeConfig { max_sequences: 1, ..RuntimeConfig::on_cpu() });
+    let endless = || options(200, Some(ThinkingBudget::Off), 1);
+    let timeout = |ms| Some(Duration::from_millis(ms));
+    let running = runtime.generate(request("hi", GenerationOptions { timeout: timeout(0), ..endless() })).unwrap();
+    let other = runtime.generate(request("hi", endless())).unwrap();
+    let waiting = runtime.generate(request("hi", GenerationOptions { timeout: timeout(1), ..endless() })).unwrap();
+    for (stream, ms) in [(running, 0), (waiting, 1)] {
+        let error = read(stream).unwrap_err();
+        assert!(matches!(error, RuntimeError::DeadlineExceeded { allowed } if Some(allowed) == timeout(ms)), "{error}");
+    }
+    assert!(read(other).is_ok());
+    let enough = GenerationOptions { timeout: Some(Duration::from_secs(600)), ..options(4, None, 1) };
+    assert!(read(runtime.generate(request("hi", enough)).unwrap()).is_ok());
 }
 
 #[test]

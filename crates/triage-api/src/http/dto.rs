@@ -142,10 +142,20 @@ pub(super) struct TriageResponse {
 struct TokenUsage {
     /// Tokens of the prompt.
     prompt_tokens: u32,
+    /// Of these, those that were not computed again; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens_details: Option<PromptTokensDetails>,
     /// Generated tokens, reasoning included.
     completion_tokens: u32,
     /// Generated tokens that were reasoning.
     reasoning_tokens: u32,
+}
+
+/// What became of the prompt's tokens.
+#[derive(Serialize, ToSchema)]
+struct PromptTokensDetails {
+    /// Tokens with which an earlier prompt began, too.
+    cached_tokens: u32,
 }
 
 impl TriageResponse {
@@ -162,11 +172,33 @@ impl TriageResponse {
             model: answer.model,
             usage: TokenUsage {
                 prompt_tokens: answer.usage.prompt_tokens,
+                prompt_tokens_details: Some(answer.usage.cached_tokens)
+                    .filter(|tokens| *tokens > 0)
+                    .map(|cached_tokens| PromptTokensDetails { cached_tokens }),
                 completion_tokens: answer.usage.completion_tokens,
                 reasoning_tokens: answer.usage.reasoning_tokens,
             },
             finish_reason: answer.reason.as_str(),
             reasoning: Some(answer.reasoning).filter(|_| include_reasoning == Some(true)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mrn::Mrn;
+
+    #[test]
+    fn cached_tokens_are_told_where_there_are_any() {
+        let usage = |cached_tokens| {
+            let mrn = Mrn::parse("P000123").unwrap();
+            let mut answer =
+                TriageAnswer::begun(String::new(), mrn, "qwen".to_owned(), "model".to_owned(), "CONV-1".to_owned());
+            answer.usage = llm_client::Usage { prompt_tokens: 9, cached_tokens, ..Default::default() };
+            serde_json::to_value(TriageResponse::new(answer, &TraceId::random(), None)).unwrap()["usage"].take()
+        };
+        assert_eq!(usage(8)["prompt_tokens_details"], serde_json::json!({ "cached_tokens": 8 }));
+        assert_eq!(usage(0).get("prompt_tokens_details"), None);
     }
 }

@@ -1,0 +1,136 @@
+//! How many tokens of prompts a step takes, so that the texts beside them keep flowing.
+
+use std::time::Duration;
+
+/// Tokens of prompts in a step in which no text goes on. A cancelled request holds the others up for
+/// no longer than this takes.
+const ALONE: usize = 256;
+/// Beside texts: as long as nothing is measured, and at least.
+const FIRST: usize = 16;
+const LEAST: usize = 8;
+/// How much longer than a step of texts alone a step may take.
+const STRETCH: f64 = 2.5;
+/// After so many steps with prompts, one without is measured again.
+const REMEASURE: usize = 32;
+/// Weight of a new measurement in an average.
+const WEIGHT: f64 = 0.25;
+
+/// What a step consists of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct StepSize {
+    /// Texts that go on.
+    pub(super) decoding: usize,
+    /// Tokens of prompts.
+    pub(super) prompt_tokens: usize,
+}
+
+/// Learns from past steps how many tokens of prompts fit into the next one.
+#[derive(Debug, Default)]
+pub(super) struct StepBudget {
+    /// Seconds of a step of texts alone.
+    decode_step: Option<f64>,
+    /// Seconds that a token of a prompt adds to it.
+    prompt_token: Option<f64>,
+    /// Steps with prompts since the last one without.
+    mixed: usize,
+}
+
+impl StepBudget {
+    /// Tokens of prompts for a step beside `decoding` texts.
+    pub(super) fn prompt_tokens(&self, decoding: usize) -> usize {
+        match (self.decode_step, self.prompt_token) {
+            _ if decoding == 0 => ALONE,
+            // What texts alone take changes with their number and length.
+            (None, _) => 0,
+            _ if self.mixed >= REMEASURE => 0,
+            (Some(_), None) => FIRST,
+            (Some(step), Some(token)) => (((STRETCH - 1.0) * step / token) as usize).clamp(LEAST, ALONE),
+        }
+    }
+
+    /// Learns from a step.
+    pub(super) fn observe(&mut self, size: StepSize, elapsed: Duration) {
+        let elapsed = elapsed.as_secs_f64();
+        match (size, self.decode_step) {
+            (StepSize { decoding: 0, .. }, _) => {}
+            (StepSize { prompt_tokens: 0, .. }, _) => {
+                average(&mut self.decode_step, elapsed);
+                self.mixed = 0;
+            }
+            (StepSize { prompt_tokens, .. }, step) => {
+                // The texts cannot have taken all of it, whatever they took before.
+                let added = (elapsed - step.unwrap_or(0.0)).max(elapsed / 4.0);
+                average(&mut self.prompt_token, added / prompt_tokens as f64);
+                self.mixed += 1;
+            }
+        }
+    }
+}
+
+fn average(mean: &mut Option<f64>, value: f64) {
+    *mean = Some(mean.map_or(value, |mean| mean + WEIGHT * (value - mean)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mixed(prompt_tokens: usize) -> StepSize {
+        StepSize { decoding: 4, prompt_tokens }
+    }
+
+    /// Seconds of a step whose texts take `decode` and whose prompts add `token` for each token.
+    fn run(budget: &mut StepBudget, decode: f64, token: f64) -> f64 {
+        let prompt_tokens = budget.prompt_tokens(4);
+        let elapsed = decode + token * prompt_tokens as f64;
+        budget.observe(mixed(prompt_tokens), Duration::from_secs_f64(elapsed));
+        elapsed
+    }
+
+    #[test]
+    fn texts_alone_are_measured_first_and_prompts_alone_have_a_budget_of_their_own() {
+        let mut budget = StepBudget::default();
+        assert_eq!((budget.prompt_tokens(0), budget.prompt_tokens(1)), (ALONE, 0));
+        budget.observe(StepSize { decoding: 0, prompt_tokens: ALONE }, Duration::from_secs(9));
+        assert_eq!(budget.prompt_tokens(1), 0);
+        run(&mut budget, 0.03, 0.003);
+        assert_eq!(budget.prompt_tokens(1), FIRST);
+    }
+
+    #[test]
+    fn a_step_comes_to_the_stretch_on_any_machine() {
+        for (decode, token) in [(0.03, 0.003), (0.3, 0.02), (0.004, 0.000_02), (0.07, 0.02)] {
+            let mut budget = StepBudget::default();
+            let steps: Vec<f64> = (0..30).map(|_| run(&mut budget, decode, token)).collect();
+            let tokens = budget.prompt_tokens(4);
+            if (LEAST + 1..ALONE).contains(&tokens) {
+                assert!((steps[29] / decode - STRETCH).abs() < 0.2, "{} of {decode}", steps[29]);
+            }
+            assert!(steps.iter().all(|step| *step <= (decode * STRETCH).max(decode + token * FIRST as f64) * 1.01));
+        }
+    }
+
+    #[test]
+    fn texts_that_take_longer_are_noticed() {
+        let mut budget = StepBudget::default();
+        for _ in 0..20 {
+            run(&mut budget, 0.02, 0.002);
+        }
+        let before = budget.prompt_tokens(4);
+        for _ in 0..1000 {
+            run(&mut budget, 0.08, 0.002);
+        }
+        assert!(budget.prompt_tokens(4) > 3 * before);
+    }
+
+    #[test]
+    fn no_measurement_breaks_it() {
+        for elapsed in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+            let mut budget = StepBudget::default();
+            for prompt_tokens in [0, 16, 16, 0, 16] {
+                budget.observe(mixed(prompt_tokens), elapsed);
+            }
+            assert!((LEAST..=ALONE).contains(&budget.prompt_tokens(4)));
+        }
+    }
+}
