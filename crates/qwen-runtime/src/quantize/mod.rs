@@ -11,6 +11,7 @@ mod metadata;
 mod mix;
 mod options;
 mod output_file;
+mod q4_0;
 mod q4_k;
 mod q5_k;
 mod q6_k;
