@@ -49,7 +49,7 @@ fn to_file(source: &Path, target: &Path, file_type: FileType) -> QuantizeReport 
 }
 
 /// The values of a tensor, decoded by candle.
-fn values(stored: &StoredTensor<'_>) -> Vec<f32> {
+pub(crate) fn values(stored: &StoredTensor<'_>) -> Vec<f32> {
     let dtype = match stored.dtype {
         StoredType::F32 => GgmlDType::F32,
         StoredType::F16 => GgmlDType::F16,
