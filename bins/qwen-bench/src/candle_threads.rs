@@ -3,14 +3,12 @@
 
 use std::process::Command;
 
-use crate::engine::EngineName;
 use crate::failure::{Failure, usage};
 
 const VARIABLES: [&str; 2] = ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"];
 
-/// Returns when the engine will compute with `threads`; otherwise another process takes this one's place.
-pub(crate) fn set(engine: EngineName, threads: &[usize]) -> Result<(), Failure> {
-    let EngineName::Candle = engine;
+/// Returns when candle will compute with `threads`; otherwise another process takes this one's place.
+pub(crate) fn set(threads: &[usize]) -> Result<(), Failure> {
     let Some((first, rest)) = threads.split_first() else { return Ok(()) };
     if rest.iter().any(|other| other != first) {
         return Err(usage("candle has one number of threads for each run: give -t one number"));

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use qwen_runtime::{KernelSet, KvType};
 
-use crate::engine::{EngineName, Kernels, KvType};
+use crate::engine::EngineName;
 use crate::shape::{Shape, TypeName};
 
 /// llama-bench's names of several letters behind one dash, which would be read as several flags.
@@ -78,12 +79,12 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_enum, value_name = "NAME", default_value_t)]
     pub(crate) engine: EngineName,
 
-    /// The instruction set that the engine's kernels are to use [default: the best that the machine has].
-    #[arg(long, value_enum, value_name = "SET")]
-    pub(crate) kernels: Option<Kernels>,
+    /// What the kernels of the cpu engine use: scalar, avx2, avx512 [default: the best that the machine has].
+    #[arg(long, value_name = "SET")]
+    pub(crate) kernels: Option<KernelSet>,
 
-    /// How keys and values are stored, also as -ctk and -ctv [default: the engine's own choice].
-    #[arg(long, aliases = ["ctk", "ctv"], value_enum, value_name = "TYPE", action = clap::ArgAction::Append)]
+    /// How keys and values are stored: f16, f32; also as -ctk and -ctv [default: f16, of candle f32].
+    #[arg(long, aliases = ["ctk", "ctv"], value_name = "TYPE")]
     pub(crate) kv_type: Vec<KvType>,
 
     /// How the results are printed.

@@ -1,66 +1,31 @@
 //! Owns how engines are made. Nothing else knows which there are.
 
-use std::fmt;
-
 use clap::ValueEnum;
-use qwen_runtime::{CandleConfig, CandleEngine, Checkpoint, ComputeDevice, Engine, QuantizedWeights};
+use qwen_runtime::{
+    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine, KernelSet, KvType,
+    QuantizedWeights,
+};
 
+use crate::candle_threads;
 use crate::cli::BenchArguments;
 use crate::failure::{Failure, usage};
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum EngineName {
-    /// candle's tensors
+    /// The engine with kernels of its own.
     #[default]
+    Cpu,
+    /// candle's tensors.
     Candle,
 }
 
-/// The instruction set of an engine's kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kernels {
-    Scalar,
-    Avx2,
-    Avx512,
-}
-
-/// How keys and values are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum KvType {
-    F16,
-    F32,
-    #[value(name = "q8_0")]
-    Q8_0,
-}
-
-impl KvType {
-    /// Bytes of that many values.
-    pub(crate) fn bytes(self, values: f64) -> f64 {
-        match self {
-            Self::F32 => 4.0 * values,
-            Self::F16 => 2.0 * values,
-            // 32 values and a half float.
-            Self::Q8_0 => 34.0 / 32.0 * values,
-        }
-    }
-}
-
-impl fmt::Display for KvType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F16 => "f16",
-            Self::F32 => "f32",
-            Self::Q8_0 => "q8_0",
-        })
-    }
-}
-
-/// Which engine is wanted, as far as the command line says.
+/// Which engine is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EngineChoice {
-    pub(crate) name: EngineName,
-    pub(crate) kernels: Option<Kernels>,
-    pub(crate) kv_type: Option<KvType>,
+    name: EngineName,
+    kernels: KernelSet,
+    kv_type: KvType,
 }
 
 /// What the tests need of an engine.
@@ -82,36 +47,68 @@ pub(crate) struct EngineFacts {
 }
 
 impl EngineChoice {
-    /// The choice on the command line, which must be one that the engine has.
+    /// The choice on the command line, which must be one that the engine and the machine have.
     pub(crate) fn new(arguments: &BenchArguments) -> Result<Self, Failure> {
         let kv_type = arguments.kv_type.first().copied();
         if arguments.kv_type.iter().any(|&other| Some(other) != kv_type) {
             return Err(usage("keys and values have one type: give -ctk and -ctv the same, or --kv-type alone"));
         }
-        let choice = Self { name: arguments.engine, kernels: arguments.kernels, kv_type };
-        match choice.name {
-            EngineName::Candle if choice.kernels.is_some() => Err(usage("candle chooses its kernels itself")),
-            EngineName::Candle if choice.kv_type.is_some_and(|kv_type| kv_type != KvType::F32) => {
+        let available = KernelSet::available();
+        let kernels = arguments.kernels.or_else(|| available.iter().copied().max()).unwrap_or(KernelSet::Scalar);
+        if !available.contains(&kernels) {
+            let names: Vec<_> = available.iter().map(ToString::to_string).collect();
+            return Err(usage(format!("this machine has no {kernels}; it has {}", names.join(", "))));
+        }
+        match arguments.engine {
+            EngineName::Cpu => Ok(Self { name: EngineName::Cpu, kernels, kv_type: kv_type.unwrap_or_default() }),
+            EngineName::Candle if arguments.kernels.is_some() => Err(usage("candle chooses its kernels itself")),
+            EngineName::Candle if kv_type.is_some_and(|kv_type| kv_type != KvType::F32) => {
                 Err(usage("candle stores keys and values as f32 only"))
             }
-            EngineName::Candle => Ok(choice),
+            EngineName::Candle => Ok(Self { name: EngineName::Candle, kernels, kv_type: KvType::F32 }),
+        }
+    }
+
+    /// Does what must be done before anything else, for engines that run with these numbers of threads in turn.
+    pub(crate) fn prepare_process(self, threads: &[usize]) -> Result<(), Failure> {
+        match self.name {
+            EngineName::Cpu => Ok(()),
+            EngineName::Candle => candle_threads::set(threads),
         }
     }
 
     /// Loads the engine.
     pub(crate) fn load(self, checkpoint: &Checkpoint, needs: Needs) -> Result<(Box<dyn Engine>, EngineFacts), Failure> {
+        let quantized = QuantizedWeights::Keep;
+        let (max_sequences, kv_type) = (needs.sequences, self.kv_type);
         match self.name {
-            EngineName::Candle => {
-                let config = CandleConfig {
-                    device: ComputeDevice::Cpu,
-                    quantized: QuantizedWeights::Keep,
-                    max_sequences: needs.sequences,
-                    max_tokens: needs.kv_tokens,
+            EngineName::Cpu => {
+                let config = CpuConfig {
+                    threads: needs.threads,
+                    kv_type,
+                    kv_tokens: needs.kv_tokens,
+                    max_sequences,
+                    kernels: Some(self.kernels),
+                    quantized,
                 };
+                let engine = CpuEngine::load(checkpoint, config, &|_, _| {})?;
+                Ok((Box::new(engine), EngineFacts { name: "cpu", kernels: Some(self.kernels.to_string()), kv_type }))
+            }
+            EngineName::Candle => {
+                let device = ComputeDevice::Cpu;
+                let config = CandleConfig { device, quantized, max_sequences, max_tokens: needs.kv_tokens };
                 let engine = CandleEngine::load(checkpoint, config, &|_, _| {})?;
-                Ok((Box::new(engine), EngineFacts { name: "candle", kernels: None, kv_type: KvType::F32 }))
+                Ok((Box::new(engine), EngineFacts { name: "candle", kernels: None, kv_type }))
             }
         }
+    }
+}
+
+/// Bytes of that many keys or values.
+pub(crate) fn kv_bytes(kv_type: KvType, values: f64) -> f64 {
+    match kv_type {
+        KvType::F32 => 4.0 * values,
+        KvType::F16 => 2.0 * values,
     }
 }
 
@@ -123,16 +120,16 @@ mod tests {
     use crate::cli::Arguments;
 
     fn choice(line: &str) -> Result<EngineChoice, Failure> {
-        EngineChoice::new(&Arguments::parse_from(format!("qwen-bench -m a.gguf {line}").split(' ')).bench)
+        EngineChoice::new(&Arguments::parse_from(format!("qwen-bench -m a.gguf {line}").split_whitespace()).bench)
     }
 
     #[test]
     fn an_engine_gets_what_it_can_do_only() {
-        assert!(choice("--engine candle --kv-type f32").is_ok());
-        for line in ["--engine candle --kv-type f16", "--engine candle --kernels avx2", "--ctk f16 --ctv f32"] {
+        assert_eq!(choice("").unwrap().kv_type, KvType::F16);
+        assert_eq!(choice("--ctk f32 --ctv f32 --kernels scalar").unwrap().kernels, KernelSet::Scalar);
+        assert_eq!(choice("--engine candle").unwrap().kv_type, KvType::F32);
+        for line in ["--engine candle --kv-type f16", "--engine candle --kernels scalar", "--ctk f16 --ctv f32"] {
             assert!(choice(line).unwrap_err().is_usage, "{line}");
         }
-        assert_eq!(KvType::Q8_0.bytes(64.0), 68.0);
-        assert_eq!(KvType::Q8_0.to_string(), "q8_0");
     }
 }

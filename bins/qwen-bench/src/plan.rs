@@ -104,7 +104,7 @@ mod tests {
     use crate::cli::Arguments;
 
     fn names(line: &str) -> Vec<String> {
-        let arguments = Arguments::parse_from(format!("qwen-bench -m a.gguf {line}").split(' '));
+        let arguments = Arguments::parse_from(format!("qwen-bench -m a.gguf {line}").split_whitespace());
         tests(&arguments.bench).unwrap().iter().map(|test| format!("{test} t{}", test.threads)).collect()
     }
 

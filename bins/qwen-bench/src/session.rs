@@ -8,13 +8,13 @@ use crate::bandwidth::child;
 use crate::cli::BenchArguments;
 use crate::engine::{EngineChoice, Needs};
 use crate::failure::{Failure, usage};
+use crate::machine;
 use crate::measurement::{Runner, Schedule};
 use crate::model::ModelFacts;
 use crate::plan::{self, Test};
 use crate::progress::Progress;
 use crate::record::{Record, Samples};
 use crate::report::Report;
-use crate::{candle_threads, machine};
 
 /// Engines may keep positions in blocks, and begin one for each sequence.
 const KV_BLOCK: usize = 64;
@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     let progress = Progress::new(arguments.progress);
     let choice = EngineChoice::new(arguments)?;
     let tests = plan::tests(arguments)?;
-    candle_threads::set(choice.name, &plan::threads(&arguments.threads))?;
+    choice.prepare_process(&plan::threads(&arguments.threads))?;
     let path = arguments.model.as_deref().ok_or_else(|| usage("give the model with -m"))?;
     let checkpoint = Checkpoint::open(path)?;
     plan::check_context(&tests, checkpoint.architecture().max_context)?;

@@ -47,12 +47,15 @@ impl<W: Write> Report<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use qwen_runtime::KvType;
+
     use super::*;
-    use crate::engine::{EngineFacts, KvType};
+    use crate::engine::EngineFacts;
     use crate::model::ModelFacts;
     use crate::plan::Test;
     use crate::record::Samples;
-    use std::time::Duration;
 
     fn printed(format: Format) -> String {
         let model = ModelFacts {
