@@ -3,11 +3,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use qwen_runtime::{KernelSet, KvType};
 
 use crate::engine::EngineName;
 use crate::shape::{Shape, TypeName};
+
+/// The largest number that is taken.
+const MOST: u64 = 1 << 20;
 
 /// llama-bench's names of several letters behind one dash, which would be read as several flags.
 const LONG_NAMES: [&str; 5] = ["-pg", "-ub", "-npl", "-ctk", "-ctv"];
@@ -44,11 +48,11 @@ pub(crate) struct BenchArguments {
     pub(crate) model: Option<PathBuf>,
 
     /// Lengths of prompts, processed in chunks of the ubatch; 0 measures none.
-    #[arg(short = 'p', long, value_name = "N", value_delimiter = ',', default_value = "512")]
+    #[arg(short = 'p', long, value_name = "N", value_delimiter = ',', default_value = "512", value_parser = from(0))]
     pub(crate) n_prompt: Vec<usize>,
 
     /// Numbers of tokens that are generated one after another; 0 measures none.
-    #[arg(short = 'n', long, value_name = "N", value_delimiter = ',', default_value = "128")]
+    #[arg(short = 'n', long, value_name = "N", value_delimiter = ',', default_value = "128", value_parser = from(0))]
     pub(crate) n_gen: Vec<usize>,
 
     /// Prompts with generation behind them, measured together, also as -pg; may be given several times.
@@ -56,23 +60,23 @@ pub(crate) struct BenchArguments {
     pub(crate) pg: Vec<(usize, usize)>,
 
     /// Tokens that are in the KV cache before anything is measured.
-    #[arg(short = 'd', long, value_name = "N", value_delimiter = ',', default_value = "0")]
+    #[arg(short = 'd', long, value_name = "N", value_delimiter = ',', default_value = "0", value_parser = from(0))]
     pub(crate) n_depth: Vec<usize>,
 
     /// Sequences that are processed together, also as -npl; the tokens/s are the sum over them.
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1", value_parser = from(1))]
     pub(crate) npl: Vec<usize>,
 
     /// Threads that compute [default: one for each processor].
-    #[arg(short, long, value_name = "N", value_delimiter = ',', value_parser = at_least_one)]
+    #[arg(short, long, value_name = "N", value_delimiter = ',', value_parser = from(1))]
     pub(crate) threads: Vec<usize>,
 
     /// Tokens that are processed in one step, also as -ub.
-    #[arg(long = "ubatch-size", alias = "ub", value_name = "N", default_value = "512", value_parser = at_least_one)]
+    #[arg(long = "ubatch-size", alias = "ub", value_name = "N", default_value = "512", value_parser = from(1))]
     pub(crate) ubatch: usize,
 
     /// How often each test is measured, after one run that is not.
-    #[arg(short, long, value_name = "N", default_value = "5", value_parser = at_least_one)]
+    #[arg(short, long, value_name = "N", default_value = "5", value_parser = from(1))]
     pub(crate) repetitions: usize,
 
     /// Which engine.
@@ -112,7 +116,7 @@ pub(crate) enum Format {
 #[derive(Debug, Args)]
 pub(crate) struct BandwidthArguments {
     /// Threads that read [default: one for each processor].
-    #[arg(short, long, value_name = "N", value_delimiter = ',', value_parser = at_least_one)]
+    #[arg(short, long, value_name = "N", value_delimiter = ',', value_parser = from(1))]
     pub(crate) threads: Vec<usize>,
 
     /// How the results are printed.
@@ -161,21 +165,16 @@ pub(crate) fn with_long_names(arguments: impl Iterator<Item = OsString>) -> impl
     })
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("it must be at least 1".to_owned()),
-        Ok(number) => Ok(number),
-        Err(error) => Err(format!("{error}")),
-    }
+/// Numbers from `least` on, up to what no model and no machine has, so that sums of them cannot overflow.
+fn from(least: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(least..=MOST)
 }
 
 fn prompt_and_generation(text: &str) -> Result<(usize, usize), String> {
     let wrong = || "write the two numbers with a comma between, for example 512,128".to_owned();
     let (prompt, generation) = text.split_once(',').ok_or_else(wrong)?;
-    match (at_least_one(prompt), at_least_one(generation)) {
-        (Ok(prompt), Ok(generation)) => Ok((prompt, generation)),
-        _ => Err(wrong()),
-    }
+    let length = |text: &str| text.parse().ok().filter(|length| (1..=MOST as usize).contains(length));
+    length(prompt).zip(length(generation)).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -212,6 +211,8 @@ mod tests {
             "qwen-bench -m a.gguf -ub 0",
             "qwen-bench -m a.gguf --npl 1,0",
             "qwen-bench -m a.gguf -p x",
+            "qwen-bench -m a.gguf -d 18446744073709551615",
+            "qwen-bench -m a.gguf -d -1",
             "qwen-bench -m a.gguf -pg 5",
             "qwen-bench -m a.gguf -pg 5,0",
             "qwen-bench -m a.gguf -o xml",

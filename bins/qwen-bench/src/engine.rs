@@ -6,9 +6,9 @@ use qwen_runtime::{
     QuantizedWeights,
 };
 
-use crate::candle_threads;
 use crate::cli::BenchArguments;
 use crate::failure::{Failure, usage};
+use crate::thread_variables;
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -73,7 +73,7 @@ impl EngineChoice {
     pub(crate) fn prepare_process(self, threads: &[usize]) -> Result<(), Failure> {
         match self.name {
             EngineName::Cpu => Ok(()),
-            EngineName::Candle => candle_threads::set(threads),
+            EngineName::Candle => thread_variables::set(threads),
         }
     }
 

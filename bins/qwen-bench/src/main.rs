@@ -4,7 +4,6 @@
 //! 2: the command line is wrong, or asks for what the model or the engine cannot do.
 
 mod bandwidth;
-mod candle_threads;
 mod cli;
 mod engine;
 mod failure;
@@ -19,6 +18,7 @@ mod report;
 mod session;
 mod shape;
 mod statistics;
+mod thread_variables;
 
 use std::io::{Write, stderr};
 use std::process::ExitCode;

@@ -103,7 +103,7 @@ fn wrong_usage_is_2_and_failures_are_1() {
     let model = tiny(directory.path(), "q8_0");
     let model = model.to_str().unwrap();
     for (arguments, code, word) in [
-        (&["-m", model, "-r", "0"][..], 2, "at least 1"),
+        (&["-m", model, "-r", "0"][..], 2, "not in 1.."),
         (&["-m", model, "-p", "0", "-n", "0"], 2, "nothing is to be measured"),
         (&["-m", model, "-d", "40900"], 2, "needs a context of 41412 tokens, and the model has 40960"),
         (&["-m", model, "--kernels", "mmx"], 2, "mmx"),
