@@ -42,7 +42,10 @@ pub use error::RuntimeError;
 pub use generation::{
     FinishReason, GenerationEvent, GenerationOptions, GenerationRequest, Prompt, ThinkingBudget, Usage,
 };
-pub use quantize::{ExistingFile, FileType, QuantizeOptions, QuantizeProgress, QuantizeReport, StoredCount, quantize};
+pub use quantize::{
+    ExistingFile, FileType, QuantizeOptions, QuantizeProgress, QuantizeReport, RandomModelOptions, StoredCount,
+    quantize, random_model,
+};
 pub use runtime::{GenerationStream, LoadProgress, Runtime, RuntimeConfig};
 pub use sampling::{Candidate, KnownTokens, Sampler, SamplingOptions, SamplingParams, TokenHistory};
 pub use tokenizer::{TextStream, Tokenizer};

@@ -57,7 +57,7 @@ impl ChatTemplate {
     /// [`RuntimeError::Io`], [`RuntimeError::InvalidCheckpoint`] when there is none,
     /// [`RuntimeError::Template`] when it cannot be parsed.
     pub fn of_checkpoint(checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
-        let config = checkpoint.tokenizer_config()?;
+        let config = checkpoint.side_files().tokenizer_config()?;
         let source = checkpoint
             .chat_template()?
             .ok_or_else(|| RuntimeError::invalid(checkpoint.path(), "it has no chat template"))?;

@@ -20,6 +20,7 @@ pub(crate) use generation_config::END_TOKENS;
 pub use generation_config::GenerationDefaults;
 pub(crate) use gguf::GgufFile;
 pub(crate) use safetensors::TensorLocation;
+pub(crate) use template_source::SideFiles;
 pub use tensor::{LayerTensor, StoredTensor, StoredType, TensorName};
 
 use crate::error::RuntimeError;
@@ -130,6 +131,12 @@ impl Checkpoint {
         }
     }
 
+    /// What a GGUF file says it is made of: the number in llama.cpp's `enum llama_ftype`. `None` when it says nothing,
+    /// and for a directory.
+    pub fn file_type_number(&self) -> Option<u64> {
+        self.gguf()?.integer("general.file_type")
+    }
+
     /// The directory of the files beside the tensors: tokenizer, template, configuration.
     pub(crate) fn directory(&self) -> &Path {
         match &self.store {
@@ -177,6 +184,12 @@ impl Architecture {
                 weights.iter().chain(biases).map(move |&tensor| TensorName::Layer(layer, tensor))
             }),
         )
+    }
+
+    /// Weights of all tensors together.
+    pub fn weights(&self) -> u64 {
+        let weights = |name| self.shape_of(name).into_iter().map(|dimension| dimension as u64).product::<u64>();
+        self.tensor_names().map(weights).sum()
     }
 
     /// The shape that a tensor must have, row-major.

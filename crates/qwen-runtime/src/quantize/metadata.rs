@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 
 use super::gguf_writer::Value;
 use super::imatrix::Importance;
-use super::options::QuantizeOptions;
-use crate::checkpoint::{Architecture, Checkpoint, RampBounds, RopeScaling};
+use super::options::{FileType, QuantizeOptions};
+use crate::checkpoint::{Architecture, Checkpoint, RampBounds, RopeScaling, SideFiles};
 use crate::error::RuntimeError;
 use crate::tokenizer::GgufLists;
 
@@ -47,27 +47,62 @@ pub(super) fn entries(
 ) -> Result<Vec<(String, Value)>, RuntimeError> {
     let mut entries = Entries::default();
     let architecture = checkpoint.architecture();
-    entries.text("general.architecture", "qwen3");
-    entries.text("general.type", "model");
-    entries.text("general.name", options.name.clone().unwrap_or_else(|| name_of(checkpoint.path())));
-    entries.text("general.size_label", size_label(weights));
+    put_general(&mut entries, &options.name.clone().unwrap_or_else(|| name_of(checkpoint.path())), weights);
     put_sampling(&mut entries, checkpoint)?;
     put_architecture(&mut entries, architecture);
     put_rope(&mut entries, architecture, checkpoint.path())?;
-    entries.put("general.file_type", Value::U32(options.file_type.number()));
-    entries.put("general.quantization_version", Value::U32(QUANTIZATION_VERSION));
-    put_tokenizer(&mut entries, checkpoint)?;
+    put_file_type(&mut entries, options.file_type);
+    put_tokenizer(&mut entries, checkpoint.side_files(), architecture.vocab_size)?;
     if let Some(importance) = importance {
-        entries.text("quantize.imatrix.file", importance.path().display().to_string());
-        if let Some(dataset) = &importance.dataset {
-            entries.text("quantize.imatrix.dataset", dataset);
-        }
-        entries.number("quantize.imatrix.entries_count", importance.len());
-        if let Some(chunks) = importance.chunks {
-            entries.put("quantize.imatrix.chunks_count", Value::U32(chunks));
+        put_importance(&mut entries, importance);
+    }
+    Ok(entries.0)
+}
+
+/// The entries for weights that come from nowhere; without `tokenizer`, for token ids alone.
+pub(super) fn entries_without_checkpoint(
+    name: &str,
+    architecture: &Architecture,
+    file_type: FileType,
+    tokenizer: Option<SideFiles<'_>>,
+) -> Result<Vec<(String, Value)>, RuntimeError> {
+    let mut entries = Entries::default();
+    put_general(&mut entries, name, architecture.weights());
+    put_architecture(&mut entries, architecture);
+    put_rope(&mut entries, architecture, Path::new(name))?;
+    put_file_type(&mut entries, file_type);
+    match tokenizer {
+        Some(files) => put_tokenizer(&mut entries, files, architecture.vocab_size)?,
+        None => {
+            // llama.cpp makes a nameless token for each row.
+            entries.text("tokenizer.ggml.model", "no_vocab");
+            entries.number("qwen3.vocab_size", architecture.vocab_size);
         }
     }
     Ok(entries.0)
+}
+
+fn put_general(entries: &mut Entries, name: &str, weights: u64) {
+    entries.text("general.architecture", "qwen3");
+    entries.text("general.type", "model");
+    entries.text("general.name", name);
+    entries.text("general.size_label", size_label(weights));
+}
+
+fn put_file_type(entries: &mut Entries, file_type: FileType) {
+    entries.put("general.file_type", Value::U32(file_type.number()));
+    entries.put("general.quantization_version", Value::U32(QUANTIZATION_VERSION));
+}
+
+fn put_importance(entries: &mut Entries, importance: &Importance) {
+    entries.text("quantize.imatrix.file", importance.path().display().to_string());
+    if let Some(dataset) = &importance.dataset {
+        entries.text("quantize.imatrix.dataset", dataset);
+    }
+    entries.number("quantize.imatrix.entries_count", importance.len());
+    if let Some(chunks) = importance.chunks {
+        entries.put("quantize.imatrix.chunks_count", Value::U32(chunks));
+    }
 }
 
 fn put_sampling(entries: &mut Entries, checkpoint: &Checkpoint) -> Result<(), RuntimeError> {
@@ -135,10 +170,10 @@ fn put_rope(entries: &mut Entries, architecture: &Architecture, path: &Path) -> 
     Ok(())
 }
 
-fn put_tokenizer(entries: &mut Entries, checkpoint: &Checkpoint) -> Result<(), RuntimeError> {
-    let lists = GgufLists::of_checkpoint(checkpoint)?;
-    let tokenizer_config = checkpoint.tokenizer_config()?;
-    let config = checkpoint.config_json()?;
+fn put_tokenizer(entries: &mut Entries, files: SideFiles<'_>, rows: usize) -> Result<(), RuntimeError> {
+    let lists = GgufLists::of_directory(files.directory(), rows)?;
+    let tokenizer_config = files.tokenizer_config()?;
+    let config = files.config()?;
     entries.text("tokenizer.ggml.model", "gpt2");
     entries.text("tokenizer.ggml.pre", "qwen2");
     for role in ["eos", "pad", "bos"] {
@@ -156,7 +191,7 @@ fn put_tokenizer(entries: &mut Entries, checkpoint: &Checkpoint) -> Result<(), R
     entries.put("tokenizer.ggml.merges", Value::Texts(lists.merges));
     // Templates write every control token.
     entries.put("tokenizer.ggml.add_bos_token", Value::Bool(false));
-    if let Some(template) = checkpoint.chat_template()? {
+    if let Some(template) = files.chat_template()? {
         entries.text("tokenizer.chat_template", template);
     }
     Ok(())

@@ -7,18 +7,24 @@ impl FileType {
     /// The number in llama.cpp's `enum llama_ftype`.
     pub(super) fn number(self) -> u32 {
         match self {
+            Self::F32 => 0,
             Self::F16 => 1,
+            Self::Q4_0 => 2,
             Self::Q8_0 => 7,
             Self::Q4KM => 15,
             Self::Q5KM => 17,
             Self::Q6K => 18,
+            Self::BF16 => 32,
         }
     }
 
     /// The type of most matrices.
     fn usual(self) -> StoredType {
         match self {
+            Self::F32 => StoredType::F32,
+            Self::BF16 => StoredType::BF16,
             Self::F16 => StoredType::F16,
+            Self::Q4_0 => StoredType::Q4_0,
             Self::Q8_0 => StoredType::Q8_0,
             Self::Q6K => StoredType::Q6K,
             Self::Q5KM => StoredType::Q5K,
@@ -41,10 +47,12 @@ pub(super) fn stored_type(name: TensorName, architecture: &Architecture, file_ty
     };
     let usual = file_type.usual();
     let wanted = match name {
-        _ if matches!(usual, StoredType::F16 | StoredType::Q8_0) => usual,
+        _ if !usual.is_quantized() || usual == StoredType::Q8_0 => usual,
         // The logits come straight out of the head.
         _ if is_head => StoredType::Q6K,
-        TensorName::Layer(layer, LayerTensor::Value | LayerTensor::Down) if gets_more(layer, architecture.layers) => {
+        TensorName::Layer(layer, LayerTensor::Value | LayerTensor::Down)
+            if usual != StoredType::Q4_0 && gets_more(layer, architecture.layers) =>
+        {
             StoredType::Q6K
         }
         _ => usual,

@@ -1,7 +1,7 @@
 //! A checkpoint of safetensors becomes a GGUF file: smaller, and with its tokenizer and template inside.
 //!
 //! Owns the way from file to file: one tensor after the other, in slabs of rows, so that a model of any size needs
-//! little memory. Knows `checkpoint` and `tokenizer`; must not know engines.
+//! little memory. Also writes files of random weights, for measuring. Knows `checkpoint` and `tokenizer`; must not know engines.
 
 mod affine;
 mod block;
@@ -11,10 +11,12 @@ mod metadata;
 mod mix;
 mod options;
 mod output_file;
+mod q4_0;
 mod q4_k;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod random_model;
 mod rows;
 
 #[cfg(test)]
@@ -29,6 +31,7 @@ use gguf_writer::{ALIGNMENT, TensorEntry};
 use imatrix::Importance;
 pub use options::{ExistingFile, FileType, QuantizeOptions, QuantizeProgress, QuantizeReport, StoredCount};
 use output_file::OutputFile;
+pub use random_model::{RandomModelOptions, random_model};
 use rows::{Fault, RowCodec};
 
 use crate::checkpoint::{Checkpoint, TensorLocation, TensorName};
@@ -74,7 +77,7 @@ pub fn quantize(
     let checkpoint = Checkpoint::open(source)?;
     let importance = options.importance.as_deref().map(Importance::read).transpose()?;
     let jobs = jobs(&checkpoint, options, importance.as_ref())?;
-    let weights = jobs.iter().map(Job::weights).sum();
+    let weights = checkpoint.architecture().weights();
     let total = jobs.iter().map(Job::source_bytes).sum();
     let metadata = metadata::entries(&checkpoint, options, importance.as_ref(), weights)?;
     let entries: Vec<_> = jobs.iter().map(|job| job.entry.clone()).collect();

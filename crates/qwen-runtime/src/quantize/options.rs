@@ -9,6 +9,10 @@ use crate::checkpoint::StoredType;
 /// them most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileType {
+    /// Single precision.
+    F32,
+    /// bfloat16.
+    BF16,
     /// Half precision.
     F16,
     /// 8.5 bits for each weight.
@@ -19,6 +23,8 @@ pub enum FileType {
     Q5KM,
     /// 4.5 bits, and 6.6 for some.
     Q4KM,
+    /// 4.5 bits in the oldest block format, and 6.6 for the head.
+    Q4_0,
 }
 
 /// Whether a file that is there may be replaced.

@@ -3,17 +3,19 @@
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use half::{bf16, f16};
 
 use super::block::{self, SUPER_BLOCK};
-use super::{q4_k, q5_k, q6_k, q8_0};
+use super::{q4_0, q4_k, q5_k, q6_k, q8_0};
 use crate::checkpoint::StoredType;
 
 /// Largest value whose block factors are half floats with room to spare.
 const BLOCK_LIMIT: f32 = 1_048_576.0;
 /// The half float after the largest finite one would be 65,536; from here on, rounding reaches it.
 const HALF_LIMIT: f32 = 65_520.0;
+/// Half a step above the largest finite bfloat16.
+const BFLOAT_LIMIT: f32 = f32::from_bits(0x7f7f_8000);
 /// Values that a thread takes at once.
 const PORTION: usize = 1 << 15;
 
@@ -89,11 +91,21 @@ impl RowCodec<'_> {
                     *out = value.to_le_bytes();
                 }
             }
+            StoredType::BF16 => {
+                for (out, value) in out.as_chunks_mut().0.iter_mut().zip(values) {
+                    *out = bf16::from_f32(*value).to_le_bytes();
+                }
+            }
             StoredType::F16 => {
                 let mut halves = vec![f16::ZERO; values.len()];
                 halves.convert_from_f32_slice(values);
                 for (out, half) in out.as_chunks_mut().0.iter_mut().zip(halves) {
                     *out = half.to_le_bytes();
+                }
+            }
+            StoredType::Q4_0 => {
+                for (out, values) in out.as_chunks_mut().0.iter_mut().zip(values.as_chunks().0) {
+                    q4_0::encode(values, out);
                 }
             }
             StoredType::Q8_0 => {
@@ -104,7 +116,6 @@ impl RowCodec<'_> {
             StoredType::Q4K => self.super_blocks(values, out, q4_k::encode),
             StoredType::Q5K => self.super_blocks(values, out, q5_k::encode),
             StoredType::Q6K => self.super_blocks(values, out, q6_k::encode),
-            StoredType::BF16 | StoredType::Q4_0 => return Err(Fault::Mismatch),
         }
         Ok(())
     }
@@ -152,7 +163,8 @@ fn check(target: StoredType, values: &[f32]) -> Result<(), Fault> {
         return Err(Fault::NotFinite);
     }
     let limit = match target {
-        StoredType::F32 | StoredType::BF16 => f32::INFINITY,
+        StoredType::F32 => f32::INFINITY,
+        StoredType::BF16 => BFLOAT_LIMIT,
         StoredType::F16 => HALF_LIMIT,
         _ => BLOCK_LIMIT,
     };

@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use super::rows::{Fault, RowCodec};
 use crate::checkpoint::StoredType;
 
-const BLOCK_TYPES: [StoredType; 4] = [StoredType::Q8_0, StoredType::Q4K, StoredType::Q5K, StoredType::Q6K];
+const BLOCK_TYPES: [StoredType; 5] =
+    [StoredType::Q8_0, StoredType::Q4_0, StoredType::Q4K, StoredType::Q5K, StoredType::Q6K];
 
 fn half_at(bytes: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
@@ -34,6 +35,11 @@ fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f32> {
             values.push(match dtype {
                 StoredType::F32 => f32::from_le_bytes(block.try_into().unwrap()),
                 StoredType::F16 => half_at(block, 0),
+                StoredType::BF16 => half::bf16::from_le_bytes([block[0], block[1]]).to_f32(),
+                StoredType::Q4_0 => {
+                    let nibble = block[2 + i % 16] >> (i / 16 * 4) & 15;
+                    half_at(block, 0) * (f32::from(nibble) - 8.0)
+                }
                 StoredType::Q8_0 => half_at(block, 0) * f32::from(block[2 + i].cast_signed()),
                 StoredType::Q4K | StoredType::Q5K => {
                     let nibbles = &block[dtype.block_bytes() - 128..];
@@ -49,7 +55,6 @@ fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f32> {
                     let scale = f32::from(block[192 + i / 16].cast_signed());
                     half_at(block, 208) * scale * (f32::from(low | high << 4) - 32.0)
                 }
-                StoredType::BF16 | StoredType::Q4_0 => unreachable!("not written"),
             });
         }
     }
@@ -94,6 +99,8 @@ fn bounds(dtype: StoredType) -> (f64, f64) {
     match dtype {
         StoredType::F32 => (0.0, 0.0),
         StoredType::F16 => (3e-4, 3e-3),
+        StoredType::BF16 => (3e-3, 3e-3),
+        StoredType::Q4_0 => (0.1, 0.15),
         StoredType::Q8_0 => (0.006, 0.01),
         StoredType::Q6K => (0.018, 0.025),
         StoredType::Q5K => (0.036, 0.05),
@@ -103,7 +110,7 @@ fn bounds(dtype: StoredType) -> (f64, f64) {
 
 #[test]
 fn errors_are_as_small_as_the_bits_allow() {
-    for dtype in [&BLOCK_TYPES[..], &[StoredType::F16, StoredType::F32]].concat() {
+    for dtype in [&BLOCK_TYPES[..], &[StoredType::F16, StoredType::BF16, StoredType::F32]].concat() {
         let (of_normal, of_heavy) = bounds(dtype);
         for (values, bound) in [(normal(8192, 1), of_normal), (heavy(8192, 2), of_heavy)] {
             let error = relative_error(&values, &round_trip(&values, dtype, None), |_| 1.0);
@@ -174,7 +181,7 @@ fn a_single_outlier_keeps_its_value() {
 
 #[test]
 fn what_a_type_cannot_hold_is_a_fault() {
-    for target in [&BLOCK_TYPES[..], &[StoredType::F16, StoredType::F32]].concat() {
+    for target in [&BLOCK_TYPES[..], &[StoredType::F16, StoredType::BF16, StoredType::F32]].concat() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut values = normal(256, 7);
             values[200] = bad;
@@ -182,13 +189,14 @@ fn what_a_type_cannot_hold_is_a_fault() {
         }
         let mut values = normal(256, 8);
         values[3] = -1e7;
-        let expected = if target == StoredType::F32 { None } else { Some(Fault::TooLarge(-1e7)) };
+        let is_wide = matches!(target, StoredType::F32 | StoredType::BF16);
+        let expected = if is_wide { None } else { Some(Fault::TooLarge(-1e7)) };
         assert_eq!(convert(&values, target, None).err(), expected, "{target:?}");
         values[3] = 65_000.0;
         assert!(convert(&values, target, None).is_ok(), "{target:?}");
         assert!(round_trip(&values, target, None).iter().all(|value| value.is_finite()), "{target:?}");
     }
-    assert_eq!(convert(&[0.0; 256], StoredType::BF16, None), Err(Fault::Mismatch));
+    assert_eq!(convert(&[f32::MAX; 256], StoredType::BF16, None), Err(Fault::TooLarge(f32::MAX)));
 }
 
 #[test]
@@ -242,7 +250,8 @@ proptest! {
         let importance: Option<Vec<f32>> = weights.map(|seed| normal(256, seed).into_iter().map(f32::abs).collect());
         let extreme = values.iter().fold(0.0_f32, |max, value| max.max(value.abs()));
         for (dtype, steps) in
-            [(StoredType::Q8_0, 127.0), (StoredType::Q6K, 31.0), (StoredType::Q5K, 15.0), (StoredType::Q4K, 7.0)]
+            [(StoredType::Q8_0, 127.0), (StoredType::Q6K, 31.0), (StoredType::Q5K, 15.0), (StoredType::Q4K, 7.0),
+             (StoredType::Q4_0, 7.0)]
         {
             let decoded = round_trip(&values, dtype, importance.as_deref());
             let worst = values.iter().zip(&decoded).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

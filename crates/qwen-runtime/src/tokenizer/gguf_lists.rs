@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::Tokenizer;
 use super::gguf::{CONTROL, NORMAL, QWEN2_PATTERN, UNUSED, USER_DEFINED};
-use crate::checkpoint::Checkpoint;
 use crate::error::RuntimeError;
 
 /// The lists, as llama.cpp's convert_hf_to_gguf.py makes them.
@@ -23,14 +22,14 @@ pub(crate) struct GgufLists {
 }
 
 impl GgufLists {
-    /// The lists for the `tokenizer.json` of a directory.
-    pub(crate) fn of_checkpoint(checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
-        let path = checkpoint.directory().join("tokenizer.json");
+    /// The lists for the `tokenizer.json` in `directory` and an embedding of `rows`.
+    pub(crate) fn of_directory(directory: &Path, rows: usize) -> Result<Self, RuntimeError> {
+        let path = directory.join("tokenizer.json");
         // What this crate cannot use is not written either.
         drop(Tokenizer::from_file(&path)?);
         let bytes = std::fs::read(&path).map_err(|source| RuntimeError::io(&path, source))?;
         let json = serde_json::from_slice(&bytes).map_err(|error| RuntimeError::invalid(&path, error.to_string()))?;
-        Self::from_value(&json, checkpoint.architecture().vocab_size, &path)
+        Self::from_value(&json, rows, &path)
     }
 
     fn from_value(json: &Value, rows: usize, path: &Path) -> Result<Self, RuntimeError> {

@@ -10,6 +10,7 @@ mod hostile;
 mod logits;
 mod quantize;
 mod quantize_refusals;
+mod random_model;
 mod sampling;
 mod second_opinion;
 mod tokenizer;

@@ -13,8 +13,16 @@ use serde_json::{Value, json};
 use crate::logits::{Feeding, assert_close, cosines, engine, greedy, run};
 use crate::{golden, second_opinion};
 
-pub(crate) const FILE_TYPES: [FileType; 5] =
-    [FileType::F16, FileType::Q8_0, FileType::Q6K, FileType::Q5KM, FileType::Q4KM];
+pub(crate) const FILE_TYPES: [FileType; 8] = [
+    FileType::F32,
+    FileType::BF16,
+    FileType::F16,
+    FileType::Q8_0,
+    FileType::Q6K,
+    FileType::Q5KM,
+    FileType::Q4KM,
+    FileType::Q4_0,
+];
 
 /// A config whose rows are whole super-blocks, but for those of the down projection.
 fn config() -> Value {
@@ -41,7 +49,7 @@ fn to_file(source: &Path, target: &Path, file_type: FileType) -> QuantizeReport 
 }
 
 /// The values of a tensor, decoded by candle.
-fn values(stored: &StoredTensor<'_>) -> Vec<f32> {
+pub(crate) fn values(stored: &StoredTensor<'_>) -> Vec<f32> {
     let dtype = match stored.dtype {
         StoredType::F32 => GgmlDType::F32,
         StoredType::F16 => GgmlDType::F16,
@@ -109,6 +117,9 @@ fn tensors_get_the_types_of_the_mix() {
         (FileType::Q6K, S::Q6K, S::Q6K, S::Q6K, S::Q6K, S::Q8_0),
         (FileType::Q5KM, S::Q6K, S::Q5K, S::Q5K, S::Q6K, S::Q8_0),
         (FileType::Q4KM, S::Q6K, S::Q4K, S::Q4K, S::Q6K, S::Q8_0),
+        (FileType::Q4_0, S::Q6K, S::Q4_0, S::Q4_0, S::Q4_0, S::Q4_0),
+        (FileType::BF16, S::BF16, S::BF16, S::BF16, S::BF16, S::BF16),
+        (FileType::F32, S::F32, S::F32, S::F32, S::F32, S::F32),
     ] {
         let target = directory.path().join(format!("{file_type:?}.gguf"));
         to_file(directory.path(), &target, file_type);
@@ -134,6 +145,7 @@ fn errors_are_at_most_those_of_candles_quantizer() {
         (FileType::Q5KM, GgmlDType::Q5K),
         (FileType::Q6K, GgmlDType::Q6K),
         (FileType::Q8_0, GgmlDType::Q8_0),
+        (FileType::Q4_0, GgmlDType::Q4_0),
     ] {
         let target = directory.path().join(format!("{file_type:?}.gguf"));
         to_file(directory.path(), &target, file_type);

@@ -1,0 +1,135 @@
+//! Owns how engines are made. Nothing else knows which there are.
+
+use clap::ValueEnum;
+use qwen_runtime::{
+    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine, KernelSet, KvType,
+    QuantizedWeights,
+};
+
+use crate::cli::BenchArguments;
+use crate::failure::{Failure, usage};
+use crate::thread_variables;
+
+/// Which engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum EngineName {
+    /// The engine with kernels of its own.
+    #[default]
+    Cpu,
+    /// candle's tensors.
+    Candle,
+}
+
+/// Which engine is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EngineChoice {
+    name: EngineName,
+    kernels: KernelSet,
+    kv_type: KvType,
+}
+
+/// What the tests need of an engine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs {
+    pub(crate) threads: usize,
+    /// Most sequences at once.
+    pub(crate) sequences: usize,
+    /// Tokens of all sequences together.
+    pub(crate) kv_tokens: usize,
+}
+
+/// What the results say of an engine.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineFacts {
+    pub(crate) name: &'static str,
+    pub(crate) kernels: Option<String>,
+    pub(crate) kv_type: KvType,
+}
+
+impl EngineChoice {
+    /// The choice on the command line, which must be one that the engine and the machine have.
+    pub(crate) fn new(arguments: &BenchArguments) -> Result<Self, Failure> {
+        let kv_type = arguments.kv_type.first().copied();
+        if arguments.kv_type.iter().any(|&other| Some(other) != kv_type) {
+            return Err(usage("keys and values have one type: give -ctk and -ctv the same, or --kv-type alone"));
+        }
+        let available = KernelSet::available();
+        let kernels = arguments.kernels.or_else(|| available.iter().copied().max()).unwrap_or(KernelSet::Scalar);
+        if !available.contains(&kernels) {
+            let names: Vec<_> = available.iter().map(ToString::to_string).collect();
+            return Err(usage(format!("this machine has no {kernels}; it has {}", names.join(", "))));
+        }
+        match arguments.engine {
+            EngineName::Cpu => Ok(Self { name: EngineName::Cpu, kernels, kv_type: kv_type.unwrap_or_default() }),
+            EngineName::Candle if arguments.kernels.is_some() => Err(usage("candle chooses its kernels itself")),
+            EngineName::Candle if kv_type.is_some_and(|kv_type| kv_type != KvType::F32) => {
+                Err(usage("candle stores keys and values as f32 only"))
+            }
+            EngineName::Candle => Ok(Self { name: EngineName::Candle, kernels, kv_type: KvType::F32 }),
+        }
+    }
+
+    /// Does what must be done before anything else, for engines that run with these numbers of threads in turn.
+    pub(crate) fn prepare_process(self, threads: &[usize]) -> Result<(), Failure> {
+        match self.name {
+            EngineName::Cpu => Ok(()),
+            EngineName::Candle => thread_variables::set(threads),
+        }
+    }
+
+    /// Loads the engine.
+    pub(crate) fn load(self, checkpoint: &Checkpoint, needs: Needs) -> Result<(Box<dyn Engine>, EngineFacts), Failure> {
+        let quantized = QuantizedWeights::Keep;
+        let (max_sequences, kv_type) = (needs.sequences, self.kv_type);
+        match self.name {
+            EngineName::Cpu => {
+                let config = CpuConfig {
+                    threads: needs.threads,
+                    kv_type,
+                    kv_tokens: needs.kv_tokens,
+                    max_sequences,
+                    kernels: Some(self.kernels),
+                    quantized,
+                };
+                let engine = CpuEngine::load(checkpoint, config, &|_, _| {})?;
+                Ok((Box::new(engine), EngineFacts { name: "cpu", kernels: Some(self.kernels.to_string()), kv_type }))
+            }
+            EngineName::Candle => {
+                let device = ComputeDevice::Cpu;
+                let config = CandleConfig { device, quantized, max_sequences, max_tokens: needs.kv_tokens };
+                let engine = CandleEngine::load(checkpoint, config, &|_, _| {})?;
+                Ok((Box::new(engine), EngineFacts { name: "candle", kernels: None, kv_type }))
+            }
+        }
+    }
+}
+
+/// Bytes of that many keys or values.
+pub(crate) fn kv_bytes(kv_type: KvType, values: f64) -> f64 {
+    match kv_type {
+        KvType::F32 => 4.0 * values,
+        KvType::F16 => 2.0 * values,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Arguments;
+
+    fn choice(line: &str) -> Result<EngineChoice, Failure> {
+        EngineChoice::new(&Arguments::parse_from(format!("qwen-bench -m a.gguf {line}").split_whitespace()).bench)
+    }
+
+    #[test]
+    fn an_engine_gets_what_it_can_do_only() {
+        assert_eq!(choice("").unwrap().kv_type, KvType::F16);
+        assert_eq!(choice("--ctk f32 --ctv f32 --kernels scalar").unwrap().kernels, KernelSet::Scalar);
+        assert_eq!(choice("--engine candle").unwrap().kv_type, KvType::F32);
+        for line in ["--engine candle --kv-type f16", "--engine candle --kernels scalar", "--ctk f16 --ctv f32"] {
+            assert!(choice(line).unwrap_err().is_usage, "{line}");
+        }
+    }
+}
