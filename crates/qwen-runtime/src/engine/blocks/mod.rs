@@ -12,5 +12,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use block::{BlockCopy, BlockId};
+pub(crate) use block::BlockCopy;
+#[cfg(test)]
+pub(crate) use block::BlockId;
 pub(crate) use pool::BlockPool;

@@ -188,6 +188,7 @@ impl BlockPool {
     }
 
     /// Tokens of a block.
+    #[cfg(test)]
     pub(crate) fn block_len(&self) -> usize {
         self.block_len
     }

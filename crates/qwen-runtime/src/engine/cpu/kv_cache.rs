@@ -52,16 +52,17 @@ impl KvCache {
     }
 
     /// Attention of one head of a layer to the blocks of `table`.
-    pub(super) fn attend(&self, place: (usize, usize), table: &[u32], set: Detected, shape: Shape, rows: Rows<'_>) {
+    pub(super) fn attend(&self, place: (usize, usize), table: &[u32], set: Detected, rows: Rows<'_>) {
         match self {
-            Self::F16(layers) => layers.head(place, table).attend(set, shape, rows.queries, rows.out),
-            Self::F32(layers) => layers.head(place, table).attend(set, shape, rows.queries, rows.out),
+            Self::F16(layers) => layers.head(place, table).attend(set, rows.shape, rows.queries, rows.out),
+            Self::F32(layers) => layers.head(place, table).attend(set, rows.shape, rows.queries, rows.out),
         }
     }
 }
 
 /// Query rows and the results that they get, both `[token][query head][dim]`.
 pub(super) struct Rows<'a> {
+    pub(super) shape: Shape,
     pub(super) queries: &'a [f32],
     pub(super) out: &'a mut [f32],
 }

@@ -1,6 +1,6 @@
 //! One decoder layer of Qwen3: attention with normed heads, and a gated feed-forward part.
 
-use super::kernels::{BLOCK_LEN, Chunks, Precision, ROWS, Shape, Tiles};
+use super::kernels::{BLOCK_LEN, Chunks, Norm, Precision, ROWS, Shape, Tiles};
 use super::kv_cache::{KvCache, Rows};
 use super::loader::{Linear, Loader};
 use super::pass::{Buffers, Pass};
@@ -119,13 +119,13 @@ impl DecoderLayer {
                         let (position, row) = (sequence.past + token, sequence.row + token);
                         let turn = rotary.at(position);
                         set.gather(tiles(heads + head), row, &mut key);
-                        set.rotate(&mut key, (&self.key_norm, eps), turn, 1.0);
+                        set.rotate(&mut key, Norm { weight: &self.key_norm, eps }, turn, 1.0);
                         set.gather(tiles(heads + kv_heads + head), row, &mut value);
                         write(sequence.table[position / BLOCK_LEN] as usize, position % BLOCK_LEN, &key, &value);
                         let queries = rows[row * group * head_dim..].chunks_exact_mut(head_dim).take(group);
                         for (index, query) in queries.enumerate() {
                             set.gather(tiles(head * group + index), row, query);
-                            set.rotate(query, (&self.query_norm, eps), turn, scale);
+                            set.rotate(query, Norm { weight: &self.query_norm, eps }, turn, scale);
                         }
                     }
                 });
@@ -159,16 +159,17 @@ impl DecoderLayer {
                 let shape = Shape { dim: head_dim, group, past: piece.past, tokens: piece.tokens };
                 let row = head * tokens + piece.row;
                 let rows = Rows {
+                    shape,
                     queries: &queries[row * row_len..][..piece.tokens * row_len],
                     out: out.take_run(row, piece.tokens),
                 };
-                cache.attend((self.index, head), &sequences[piece.sequence].table, set, shape, rows);
+                cache.attend((self.index, head), &sequences[piece.sequence].table, set, rows);
             }
         });
         drop(out);
         let attended = &buffers.attended;
         let linear = &self.output;
-        pass.rows(&mut buffers.activations, linear.weight.columns(), linear.precision(), &|token, row| {
+        pass.rows(&mut buffers.activations, linear.input(), &|token, row| {
             for (head, to) in row.chunks_exact_mut(row_len).enumerate() {
                 to.copy_from_slice(&attended[(head * tokens + token) * row_len..][..row_len]);
             }
@@ -194,7 +195,7 @@ impl DecoderLayer {
         drop(out);
         let gated = Tiles { values: &buffers.gated, tokens };
         let linear = &self.down;
-        pass.rows(&mut buffers.activations, linear.weight.columns(), linear.precision(), &|token, row| {
+        pass.rows(&mut buffers.activations, linear.input(), &|token, row| {
             set.gather(gated, token, row);
         });
     }

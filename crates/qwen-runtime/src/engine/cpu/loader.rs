@@ -28,6 +28,11 @@ impl Linear {
     pub(super) fn precision(&self) -> Precision {
         RowGroup::precision(self.weight.dtype())
     }
+
+    /// Columns of the activations, and what they must come with.
+    pub(super) fn input(&self) -> (usize, Precision) {
+        (self.weight.columns(), self.precision())
+    }
 }
 
 impl<'a> Loader<'a> {

@@ -1,6 +1,6 @@
 //! The forward pass of Qwen3 over a flat batch of tokens.
 
-use super::kernels::{Activations, Chunks, Elementwise, ROWS, RowGroup, Team, Tiles};
+use super::kernels::{Activations, Chunks, Elementwise, Norm, ROWS, RowGroup, Team, Tiles};
 use super::kv_cache::KvCache;
 use super::layer::DecoderLayer;
 use super::loader::Loader;
@@ -116,14 +116,15 @@ impl Model {
         if wanted.is_empty() {
             return logits;
         }
-        let (set, eps) = (self.elementwise, self.architecture.rms_norm_eps as f32);
+        let set = self.elementwise;
         let x = Tiles { values: &self.buffers.x, tokens };
         let activations: &mut Activations = &mut self.buffers.activations;
         let rows = activations.rows(wanted.len(), self.norm.len(), RowGroup::precision(head.dtype()));
-        let (norm, weights) = (&self.norm, &self.weights);
+        let norm = Norm { weight: &self.norm, eps: self.architecture.rms_norm_eps as f32 };
+        let weights = &self.weights;
         team.run(wanted.len(), &|range| {
             for index in range {
-                rows.fill(set.0, index, |row| set.normalize(x, wanted[index], norm, eps, row));
+                rows.fill(set.0, index, |row| set.normalize(x, wanted[index], norm, row));
             }
         });
         drop(rows);

@@ -135,7 +135,7 @@ impl PackedMatrix {
 }
 
 /// Packs up to 16 rows; rows that are not there stay zero.
-fn pack_group(dtype: StoredType, rows: &[u8], row_bytes: usize, group: &mut [u8]) {
+pub(super) fn pack_group(dtype: StoredType, rows: &[u8], row_bytes: usize, group: &mut [u8]) {
     for (lane, row) in rows.chunks_exact(row_bytes).enumerate() {
         match dtype {
             StoredType::F32 => pack_dense::<4>(row, lane, group),

@@ -1,6 +1,6 @@
 //! [`Pass`]: what every layer is told of a step, and the buffers that it works in.
 
-use super::kernels::{Activations, Elementwise, Precision, Team, Tiles};
+use super::kernels::{Activations, Elementwise, Norm, Precision, Team, Tiles};
 use super::packed::Weights;
 use crate::checkpoint::Architecture;
 use crate::engine::rope::RotaryTable;
@@ -58,8 +58,7 @@ impl Pass<'_> {
     pub(super) fn rows(
         &mut self,
         activations: &mut Activations,
-        columns: usize,
-        precision: Precision,
+        (columns, precision): (usize, Precision),
         write: &(dyn Fn(usize, &mut [f32]) + Sync),
     ) {
         let tokens = self.tokens();
@@ -71,9 +70,9 @@ impl Pass<'_> {
     /// The residual stream, normed, as activations.
     pub(super) fn normalize(&mut self, buffers: &mut Buffers, weight: &[f32], precision: Precision) {
         let x = Tiles { values: &buffers.x, tokens: self.tokens() };
-        let (set, eps) = (self.elementwise, self.eps());
-        self.rows(&mut buffers.activations, weight.len(), precision, &|token, row| {
-            set.normalize(x, token, weight, eps, row);
+        let (set, norm) = (self.elementwise, Norm { weight, eps: self.eps() });
+        self.rows(&mut buffers.activations, (weight.len(), precision), &|token, row| {
+            set.normalize(x, token, norm, row);
         });
     }
 }

@@ -34,7 +34,6 @@ pub(crate) trait KvElement: Copy + Default + Send + Sync + 'static {
 /// How the kernels load it.
 pub(crate) trait LoadKv {
     type Stored;
-    #[expect(clippy::too_many_arguments, reason = "a kernel takes places, not things")]
     unsafe fn attend(
         set: Detected,
         blocks: *const Self::Stored,

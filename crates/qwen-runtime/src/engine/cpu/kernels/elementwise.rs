@@ -18,6 +18,13 @@ pub(crate) struct Tiles<'a> {
     pub(crate) tokens: usize,
 }
 
+/// Weight and epsilon of an RMS norm.
+#[derive(Clone, Copy)]
+pub(crate) struct Norm<'a> {
+    pub(crate) weight: &'a [f32],
+    pub(crate) eps: f32,
+}
+
 impl Elementwise {
     /// The row of one token.
     pub(crate) fn gather(self, tiles: Tiles<'_>, token: usize, out: &mut [f32]) {
@@ -26,17 +33,17 @@ impl Elementwise {
     }
 
     /// The row of one token, divided by its root mean square and times `weight`.
-    pub(crate) fn normalize(self, tiles: Tiles<'_>, token: usize, weight: &[f32], eps: f32, out: &mut [f32]) {
+    pub(crate) fn normalize(self, tiles: Tiles<'_>, token: usize, norm: Norm<'_>, out: &mut [f32]) {
         self.gather(tiles, token, out);
         // SAFETY: the set was detected; slices check themselves.
-        unsafe { normalize(self.0, weight, eps, out) }
+        unsafe { normalize(self.0, norm.weight, norm.eps, out) }
     }
 
     /// Norm and rotation of one head, times `scale`.
-    pub(crate) fn rotate(self, head: &mut [f32], norm: (&[f32], f32), turn: (&[f32], &[f32]), scale: f32) {
+    pub(crate) fn rotate(self, head: &mut [f32], norm: Norm<'_>, turn: (&[f32], &[f32]), scale: f32) {
         // SAFETY: the set was detected; slices check themselves.
         unsafe {
-            normalize(self.0, norm.0, norm.1, head);
+            normalize(self.0, norm.weight, norm.eps, head);
             rotate(self.0, head, turn.0, turn.1, scale);
         }
     }

@@ -4,26 +4,24 @@
 //! A kernel is generic over [`simd::Simd`] or plain Rust, and [`kernel!`] compiles it once for
 //! each instruction set. Around the kernels stand safe functions that check every length.
 #![expect(unsafe_code, reason = "the kernels: each block says why it is sound")]
+#![allow(clippy::needless_range_loop, reason = "an index names the same column of several arrays")]
+#![allow(clippy::too_many_arguments, reason = "a kernel takes places, not things")]
 
 macro_rules! kernel {
     ($(#[$doc:meta])* unsafe fn $name:ident<$S:ident $(, $P:ident: $bound:path)*>($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
         $(#[$doc])*
-        #[allow(clippy::too_many_arguments, reason = "a kernel takes places, not things")]
         pub(super) unsafe fn $name<$($P: $bound),*>(set: $crate::engine::cpu::kernels::Detected, $($arg: $ty),*) {
             use $crate::engine::cpu::kernels::{KernelSet, scalar::Scalar, simd::Simd};
             #[inline(always)]
-            #[allow(clippy::too_many_arguments, reason = "as above")]
             unsafe fn generic<$S: Simd $(, $P: $bound)*>($($arg: $ty),*) $body
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,f16c")]
-            #[allow(clippy::too_many_arguments, reason = "as above")]
             unsafe fn avx2<$($P: $bound),*>($($arg: $ty),*) {
                 // SAFETY: the caller's.
                 unsafe { generic::<$crate::engine::cpu::kernels::avx2::Avx2 $(, $P)*>($($arg),*) }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-            #[allow(clippy::too_many_arguments, reason = "as above")]
             unsafe fn avx512<$($P: $bound),*>($($arg: $ty),*) {
                 // SAFETY: the caller's.
                 unsafe { generic::<$crate::engine::cpu::kernels::avx512::Avx512 $(, $P)*>($($arg),*) }
@@ -58,7 +56,7 @@ mod team;
 
 pub(crate) use activations::{Activations, Precision};
 pub(crate) use attention::{Attention, BLOCK_LEN, KvElement, MAX_HEAD, Shape, block_elements, store};
-pub(crate) use elementwise::{Elementwise, Tiles};
+pub(crate) use elementwise::{Elementwise, Norm, Tiles};
 pub(crate) use formats::{SMALL, SUPER, plane};
 pub(crate) use product::RowGroup;
 pub(crate) use set::Detected;

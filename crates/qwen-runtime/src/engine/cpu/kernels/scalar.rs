@@ -38,11 +38,6 @@ impl Simd for Scalar {
         f32::from_bits(u32::from(unsafe { from.read() }) << 16)
     }
     #[inline(always)]
-    unsafe fn store_f16(to: *mut u16, x: f32) {
-        // SAFETY: the caller's pointer is good for one value.
-        unsafe { to.write(f16::from_f32(x).to_bits()) }
-    }
-    #[inline(always)]
     unsafe fn add(a: f32, b: f32) -> f32 {
         a + b
     }
@@ -89,10 +84,6 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn or(a: u32, b: u32) -> u32 {
         a | b
-    }
-    #[inline(always)]
-    unsafe fn add_i(a: u32, b: u32) -> u32 {
-        a.wrapping_add(b)
     }
     #[inline(always)]
     unsafe fn shl<const N: u32>(x: u32) -> u32 {

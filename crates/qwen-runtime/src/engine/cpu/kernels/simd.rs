@@ -28,8 +28,6 @@ pub(crate) trait Simd {
     unsafe fn load_f16(from: *const u16) -> Self::F;
     /// From bfloat16.
     unsafe fn load_bf16(from: *const u16) -> Self::F;
-    /// To IEEE half precision, to the nearest, ties to even.
-    unsafe fn store_f16(to: *mut u16, x: Self::F);
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
     /// `a · b + c`, rounded once.
@@ -46,7 +44,6 @@ pub(crate) trait Simd {
     unsafe fn to_f(x: Self::I) -> Self::F;
     unsafe fn and(a: Self::I, b: Self::I) -> Self::I;
     unsafe fn or(a: Self::I, b: Self::I) -> Self::I;
-    unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I;
     unsafe fn shl<const N: u32>(x: Self::I) -> Self::I;
     /// Shifts zeros in.
     unsafe fn shr<const N: u32>(x: Self::I) -> Self::I;

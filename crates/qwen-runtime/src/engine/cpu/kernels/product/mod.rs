@@ -1,0 +1,87 @@
+//! Matrix products: one group of 16 rows times the activations of all tokens of a step.
+//!
+//! Each of the three kinds (super-blocks, small blocks, dense) fixes the order of its sums, the
+//! same for one token and for hundreds: a token's result does not depend on its company.
+
+/// Has `$call` run with `$N` for `$n` tokens, at most eight.
+macro_rules! with_columns {
+    ($n:expr, $N:ident => $call:expr) => {
+        match $n {
+            1 => {
+                const $N: usize = 1;
+                $call
+            }
+            2 => {
+                const $N: usize = 2;
+                $call
+            }
+            3 => {
+                const $N: usize = 3;
+                $call
+            }
+            4 => {
+                const $N: usize = 4;
+                $call
+            }
+            5 => {
+                const $N: usize = 5;
+                $call
+            }
+            6 => {
+                const $N: usize = 6;
+                $call
+            }
+            7 => {
+                const $N: usize = 7;
+                $call
+            }
+            _ => {
+                const $N: usize = 8;
+                $call
+            }
+        }
+    };
+}
+
+mod dense;
+mod row_group;
+mod small_blocks;
+mod super_blocks;
+#[cfg(test)]
+mod tests;
+
+pub(super) use dense::dense_tile;
+pub(crate) use row_group::RowGroup;
+
+/// Quantized activations: where those of token `t` are.
+#[derive(Clone, Copy)]
+pub(super) struct QuantizedPlaces {
+    /// `[token][stride]`
+    pub(super) values: *const i8,
+    pub(super) stride: usize,
+    /// `[token][scale_stride]`: one for each super-block or each small block.
+    pub(super) scales: *const f32,
+    pub(super) scale_stride: usize,
+    /// `[token][sum_stride]`: of each 16 columns (super-blocks) or 32 (small blocks), negated.
+    pub(super) sums: *const i32,
+    pub(super) sum_stride: usize,
+    /// `[token][pair_stride]`: sums of twice 32 columns as two `i16`; for super-blocks.
+    pub(super) pairs: *const i32,
+    pub(super) pair_stride: usize,
+}
+
+impl QuantizedPlaces {
+    #[inline(always)]
+    unsafe fn token(self, token: usize) -> Self {
+        // SAFETY: the caller's token is one of those that the pointers are good for.
+        unsafe {
+            Self {
+                values: self.values.add(token * self.stride),
+                scales: self.scales.add(token * self.scale_stride),
+                sums: self.sums.add(token * self.sum_stride),
+                pairs: self.pairs.add(token * self.pair_stride),
+                ..self
+            }
+        }
+    }
+}

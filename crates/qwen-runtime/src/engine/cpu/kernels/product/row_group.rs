@@ -1,0 +1,135 @@
+//! [`RowGroup`]: a group of 16 rows of any format, times activations.
+
+use super::dense::dense_product;
+use super::small_blocks::small_product;
+use super::super_blocks::super_product;
+use crate::checkpoint::StoredType;
+use crate::engine::cpu::kernels::activations::{Activations, Need, Precision};
+use crate::engine::cpu::kernels::formats::{
+    BF16, Dense, F16, F32, Q4K, Q5K, Q6K, Q40, Q80, SMALL, SUPER, SmallBlocks, SuperBlocks, plane,
+};
+use crate::engine::cpu::kernels::scalar::Scalar;
+use crate::engine::cpu::kernels::set::Detected;
+use crate::engine::cpu::kernels::simd::{ROWS, Simd};
+
+/// A group of 16 rows of a matrix, packed as `super::formats` says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowGroup<'a> {
+    pub(crate) dtype: StoredType,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl RowGroup<'_> {
+    /// Bytes of a group of `columns` columns.
+    pub(crate) fn bytes(dtype: StoredType, columns: usize) -> usize {
+        match dtype {
+            StoredType::F32 => 4 * ROWS * columns,
+            StoredType::F16 | StoredType::BF16 => 2 * ROWS * columns,
+            StoredType::Q4K => columns / SUPER * Q4K::BLOCK,
+            StoredType::Q5K => columns / SUPER * Q5K::BLOCK,
+            StoredType::Q6K => plane(columns / SUPER) + columns / SUPER * Q6K::BLOCK,
+            StoredType::Q8_0 => plane(columns / SMALL) + columns / SMALL * Q80::BLOCK,
+            StoredType::Q4_0 => plane(columns / SMALL) + columns / SMALL * Q40::BLOCK,
+        }
+    }
+
+    /// What activations must come with.
+    pub(crate) fn precision(dtype: StoredType) -> Precision {
+        let mut precision = Precision::default();
+        match dtype {
+            StoredType::Q4K | StoredType::Q5K | StoredType::Q6K => precision.supers = Need::Yes,
+            StoredType::Q8_0 | StoredType::Q4_0 => precision.smalls = Need::Yes,
+            StoredType::F32 | StoredType::F16 | StoredType::BF16 => {}
+        }
+        precision
+    }
+
+    /// The group times all activations; `out` is `[token][16 rows]`.
+    ///
+    /// # Panics
+    /// When the group's bytes or `out` do not fit the activations, or these lack the precision.
+    pub(crate) fn times(self, set: Detected, activations: &Activations, out: &mut [f32]) {
+        let (columns, tokens) = (activations.columns(), activations.tokens());
+        assert_eq!(self.bytes.len(), Self::bytes(self.dtype, columns), "bytes of a group of {columns} columns");
+        assert_eq!(out.len(), tokens * ROWS, "results of {tokens} tokens");
+        let (group, out) = (self.bytes.as_ptr(), out.as_mut_ptr());
+        let (x, stride) = (activations.floats().as_ptr(), columns);
+        // SAFETY: the lengths were just compared; places of activations compare theirs. Dense
+        // groups may stand at any address, since vectors are loaded from any.
+        unsafe {
+            match self.dtype {
+                StoredType::F32 => dense_product::<F32>(set, group.cast(), columns, x, stride, tokens, out),
+                StoredType::F16 => dense_product::<F16>(set, group.cast(), columns, x, stride, tokens, out),
+                StoredType::BF16 => dense_product::<BF16>(set, group.cast(), columns, x, stride, tokens, out),
+                StoredType::Q4K => super_product::<Q4K>(set, group, columns, activations.supers(), tokens, out),
+                StoredType::Q5K => super_product::<Q5K>(set, group, columns, activations.supers(), tokens, out),
+                StoredType::Q6K => super_product::<Q6K>(set, group, columns, activations.supers(), tokens, out),
+                StoredType::Q8_0 => small_product::<Q80>(set, group, columns, activations.smalls(), tokens, out),
+                StoredType::Q4_0 => small_product::<Q40>(set, group, columns, activations.smalls(), tokens, out),
+            }
+        }
+    }
+
+    /// One row widened to floats, for embeddings.
+    pub(crate) fn row(self, row: usize, out: &mut [f32]) {
+        let columns = out.len();
+        assert_eq!(self.bytes.len(), Self::bytes(self.dtype, columns), "bytes of a group of {columns} columns");
+        assert!(row < ROWS, "row {row} of a group");
+        let group = self.bytes.as_ptr();
+        // SAFETY: the lengths were just compared.
+        unsafe {
+            match self.dtype {
+                StoredType::F32 => dense_row::<F32>(group.cast(), row, out),
+                StoredType::F16 => dense_row::<F16>(group.cast(), row, out),
+                StoredType::BF16 => dense_row::<BF16>(group.cast(), row, out),
+                StoredType::Q4K => super_row::<Q4K>(group, row, out),
+                StoredType::Q5K => super_row::<Q5K>(group, row, out),
+                StoredType::Q6K => super_row::<Q6K>(group, row, out),
+                StoredType::Q8_0 => small_row::<Q80>(group, row, 0, out),
+                StoredType::Q4_0 => small_row::<Q40>(group, row, 8, out),
+            }
+        }
+    }
+}
+
+unsafe fn dense_row<W: Dense>(group: *const W::Stored, row: usize, out: &mut [f32]) {
+    for (column, value) in out.iter_mut().enumerate() {
+        // SAFETY: the group has a row for each lane and a column for each value.
+        *value = unsafe { W::load::<Scalar>(group.add(column * ROWS + row)) };
+    }
+}
+
+unsafe fn super_row<Q: SuperBlocks>(group: *const u8, row: usize, out: &mut [f32]) {
+    let blocks = out.len() / SUPER;
+    for (index, values) in out.chunks_exact_mut(SUPER).enumerate() {
+        // SAFETY: the group has as many blocks as `out`.
+        unsafe {
+            let block = Q::block(group, index, blocks);
+            let (d, d_min) = (Q::d::<Scalar>(block, row), Q::d_min::<Scalar>(block, row));
+            for (part, values) in values.chunks_exact_mut(SMALL).enumerate() {
+                let pair = Q::minima::<Scalar>(block, part / 2, row);
+                let minimum = d_min * f32::from((pair >> (16 * (part % 2))) as i16);
+                let bytes = Q::weights::<Scalar>(block, part, row).map(u32::to_le_bytes);
+                for (column, (value, weight)) in values.iter_mut().zip(bytes.as_flattened()).enumerate() {
+                    let scale = d * Q::scale::<Scalar>(block, (part * SMALL + column) / Q::SHARE, row);
+                    let offset = if Q::SHARE == SMALL { 0 } else { 32 };
+                    *value = scale * (i32::from(*weight) - offset) as f32 + minimum;
+                }
+            }
+        }
+    }
+}
+
+unsafe fn small_row<Q: SmallBlocks>(group: *const u8, row: usize, offset: i32, out: &mut [f32]) {
+    let blocks = out.len() / SMALL;
+    for (index, values) in out.chunks_exact_mut(SMALL).enumerate() {
+        // SAFETY: the group has as many blocks as `out`.
+        unsafe {
+            let d = Scalar::load_f16(group.cast::<u16>().add(ROWS * index + row));
+            let bytes = Q::weights::<Scalar>(group.add(plane(blocks) + index * Q::BLOCK), row).map(u32::to_le_bytes);
+            for (value, weight) in values.iter_mut().zip(bytes.as_flattened()) {
+                *value = d * (i32::from(*weight as i8) - offset) as f32;
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Products of K-quants: blocks of 256 columns with whole scales for each 16 or 32.
+
+use super::QuantizedPlaces;
+use crate::engine::cpu::kernels::formats::{Block, SMALL, SUPER, SuperBlocks};
+use crate::engine::cpu::kernels::simd::{ROWS, Simd};
+
+/// Where a tile's weights come from: the group itself, or a panel unpacked from it.
+trait SuperBlockSource<Q> {
+    unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8];
+    unsafe fn scale<S: Simd>(&self, index: usize, lane: usize) -> S::F;
+    unsafe fn minima<S: Simd>(&self, pair: usize, lane: usize) -> S::I;
+    unsafe fn d<S: Simd>(&self, lane: usize) -> S::F;
+    unsafe fn d_min<S: Simd>(&self, lane: usize) -> S::F;
+}
+
+impl<Q: SuperBlocks> SuperBlockSource<Q> for Block {
+    #[inline(always)]
+    unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8] {
+        // SAFETY: the caller's, as for the four below.
+        unsafe {
+            // Far enough ahead that memory answers in time.
+            for line in 0..Q::BLOCK / 8 / 64 {
+                S::prefetch(self.at.wrapping_add(4096 + part * (Q::BLOCK / 8) + 64 * line));
+            }
+            Q::weights::<S>(*self, part, lane)
+        }
+    }
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(&self, index: usize, lane: usize) -> S::F {
+        unsafe { Q::scale::<S>(*self, index, lane) }
+    }
+    #[inline(always)]
+    unsafe fn minima<S: Simd>(&self, pair: usize, lane: usize) -> S::I {
+        unsafe { Q::minima::<S>(*self, pair, lane) }
+    }
+    #[inline(always)]
+    unsafe fn d<S: Simd>(&self, lane: usize) -> S::F {
+        unsafe { Q::d::<S>(*self, lane) }
+    }
+    #[inline(always)]
+    unsafe fn d_min<S: Simd>(&self, lane: usize) -> S::F {
+        unsafe { Q::d_min::<S>(*self, lane) }
+    }
+}
+
+/// A super-block of a group, unpacked once for many tokens. Stays in the first-level cache.
+#[repr(align(64))]
+struct Panel {
+    weights: [u8; ROWS * SUPER],
+    scales: [f32; 16 * ROWS],
+    minima: [u32; 4 * ROWS],
+    d: [f32; ROWS],
+    d_min: [f32; ROWS],
+}
+
+impl Panel {
+    const EMPTY: Self = Self {
+        weights: [0; ROWS * SUPER],
+        scales: [0.0; 16 * ROWS],
+        minima: [0; 4 * ROWS],
+        d: [0.0; ROWS],
+        d_min: [0.0; ROWS],
+    };
+
+    #[inline(always)]
+    unsafe fn fill<S: Simd, Q: SuperBlocks>(&mut self, block: Block) {
+        // SAFETY: every index stays inside the panel's arrays, and the block is the caller's.
+        unsafe {
+            for lane in (0..ROWS).step_by(S::LANES) {
+                for part in 0..8 {
+                    let vectors = Q::weights::<S>(block, part, lane);
+                    for (g, vector) in vectors.into_iter().enumerate() {
+                        S::store_i(self.weights.as_mut_ptr().add(64 * (8 * part + g) + 4 * lane), vector);
+                    }
+                }
+                for index in 0..SUPER / Q::SHARE {
+                    S::store(self.scales.as_mut_ptr().add(ROWS * index + lane), Q::scale::<S>(block, index, lane));
+                }
+                if Q::MINIMA {
+                    for pair in 0..4 {
+                        let to = self.minima.as_mut_ptr().add(ROWS * pair + lane);
+                        S::store_i(to.cast(), Q::minima::<S>(block, pair, lane));
+                    }
+                }
+                S::store(self.d.as_mut_ptr().add(lane), Q::d::<S>(block, lane));
+                S::store(self.d_min.as_mut_ptr().add(lane), Q::d_min::<S>(block, lane));
+            }
+        }
+    }
+}
+
+impl<Q: SuperBlocks> SuperBlockSource<Q> for Panel {
+    #[inline(always)]
+    unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8] {
+        // SAFETY: every index stays inside the panel's arrays, as for the four below.
+        unsafe {
+            let mut out = [S::splat_i(0); 8];
+            for (g, vector) in out.iter_mut().enumerate() {
+                *vector = S::load_i(self.weights.as_ptr().add(64 * (8 * part + g) + 4 * lane));
+            }
+            out
+        }
+    }
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(&self, index: usize, lane: usize) -> S::F {
+        unsafe { S::load(self.scales.as_ptr().add(ROWS * index + lane)) }
+    }
+    #[inline(always)]
+    unsafe fn minima<S: Simd>(&self, pair: usize, lane: usize) -> S::I {
+        unsafe { S::load_i(self.minima.as_ptr().add(ROWS * pair + lane).cast()) }
+    }
+    #[inline(always)]
+    unsafe fn d<S: Simd>(&self, lane: usize) -> S::F {
+        unsafe { S::load(self.d.as_ptr().add(lane)) }
+    }
+    #[inline(always)]
+    unsafe fn d_min<S: Simd>(&self, lane: usize) -> S::F {
+        unsafe { S::load(self.d_min.as_ptr().add(lane)) }
+    }
+}
+
+/// Adds one super-block's share to `N` tokens' results, `out` being `[token][16 rows]`.
+///
+/// Whole numbers times whole scales are summed first, then the real factors are applied, once.
+#[inline(always)]
+unsafe fn super_tile<S: Simd, Q: SuperBlocks, P: SuperBlockSource<Q>, const N: usize>(
+    source: &P,
+    index: usize,
+    a: QuantizedPlaces,
+    out: *mut f32,
+) {
+    // SAFETY: the caller's activations and results reach to the last token, column and row.
+    unsafe {
+        for lane in (0..ROWS).step_by(S::LANES) {
+            let mut sums = [S::splat(0.0); N];
+            for part in 0..8 {
+                let w = source.weights::<S>(part, lane);
+                let column = index * SUPER + part * SMALL;
+                if Q::SHARE == SMALL {
+                    let scale = source.scale::<S>(part, lane);
+                    for n in 0..N {
+                        let dot = S::dot::<8>(S::splat_i(0), &w, a.values.add(n * a.stride + column), Q::MAX);
+                        sums[n] = S::fma(S::to_f(dot), scale, sums[n]);
+                    }
+                } else {
+                    let halves = [[w[0], w[1], w[2], w[3]], [w[4], w[5], w[6], w[7]]];
+                    for (half, w) in halves.iter().enumerate() {
+                        let scale = source.scale::<S>(2 * part + half, lane);
+                        for n in 0..N {
+                            let sum = a.sums.add(n * a.sum_stride + index * 16 + 2 * part + half).read();
+                            let start = S::shl::<5>(S::splat_i(sum));
+                            let dot = S::dot::<4>(start, w, a.values.add(n * a.stride + column + 16 * half), Q::MAX);
+                            sums[n] = S::fma(S::to_f(dot), scale, sums[n]);
+                        }
+                    }
+                }
+            }
+            let d = source.d::<S>(lane);
+            let mut minima = [S::splat_i(0); N];
+            if Q::MINIMA {
+                for pair in 0..4 {
+                    let w = source.minima::<S>(pair, lane);
+                    for n in 0..N {
+                        let pairs = a.pairs.add(n * a.pair_stride + index * 4 + pair).read();
+                        minima[n] = S::dot_pairs(minima[n], w, pairs);
+                    }
+                }
+            }
+            let d_min = source.d_min::<S>(lane);
+            for n in 0..N {
+                let mut total = S::mul(d, sums[n]);
+                if Q::MINIMA {
+                    total = S::fma(d_min, S::to_f(minima[n]), total);
+                }
+                let scale = S::splat(a.scales.add(n * a.scale_stride + index).read());
+                let to = out.add(n * ROWS + lane);
+                S::store(to, S::fma(total, scale, S::load(to)));
+            }
+        }
+    }
+}
+
+kernel! {
+    /// A group of super-blocks times `tokens` columns of activations; `out` is `[token][16 rows]`.
+    unsafe fn super_product<S, Q: SuperBlocks>(
+        group: *const u8,
+        columns: usize,
+        a: QuantizedPlaces,
+        tokens: usize,
+        out: *mut f32,
+    ) {
+        let blocks = columns / SUPER;
+        // SAFETY: the caller's group has that many columns, and its activations and results that many
+        // tokens; tiles never reach beyond `tokens`.
+        unsafe {
+            out.write_bytes(0, tokens * ROWS);
+            if tokens <= S::COLUMNS {
+                for index in 0..blocks {
+                    let block = Q::block(group, index, blocks);
+                    with_columns!(tokens, N => super_tile::<S, Q, Block, N>(&block, index, a, out));
+                }
+                return;
+            }
+            let mut panel = Panel::EMPTY;
+            for index in 0..blocks {
+                panel.fill::<S, Q>(Q::block(group, index, blocks));
+                let mut token = 0;
+                while token < tokens {
+                    let (a, out) = (a.token(token), out.add(token * ROWS));
+                    let tile = (tokens - token).min(S::COLUMNS);
+                    if tile == 8 {
+                        super_tile::<S, Q, Panel, 8>(&panel, index, a, out);
+                    } else if tile >= 4 {
+                        super_tile::<S, Q, Panel, 4>(&panel, index, a, out);
+                    } else {
+                        super_tile::<S, Q, Panel, 1>(&panel, index, a, out);
+                    }
+                    token += if tile == 8 { 8 } else if tile >= 4 { 4 } else { 1 };
+                }
+            }
+        }
+    }
+}
