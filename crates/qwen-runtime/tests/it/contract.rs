@@ -147,3 +147,10 @@ fn the_candle_engine_keeps_the_contract() {
     keeps_the_contract(&mut logits::engine(&golden::own("tied-f32"), QuantizedWeights::Keep));
     keeps_the_contract(&mut logits::engine(&golden::own("k256-gguf/model-Q4_K_M.gguf"), QuantizedWeights::Keep));
 }
+
+#[test]
+fn the_cpu_engine_keeps_the_contract() {
+    for path in [golden::own("tied-f32"), golden::own("k256-gguf/model-Q4_K_M.gguf")] {
+        keeps_the_contract(&mut logits::cpu_engine(&path, logits::cpu_config(QuantizedWeights::Keep)));
+    }
+}

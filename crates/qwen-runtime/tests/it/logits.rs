@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use qwen_runtime::{
-    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, Engine, KnownTokens, LogitsAt, QuantizedWeights,
-    SequenceStep,
+    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine, KnownTokens, KvType, LogitsAt,
+    QuantizedWeights, SequenceStep,
 };
 
 use crate::golden;
@@ -13,6 +13,19 @@ pub(crate) fn engine(path: &Path, quantized: QuantizedWeights) -> CandleEngine {
     let checkpoint = Checkpoint::open(path).unwrap();
     let config = CandleConfig { device: ComputeDevice::Cpu, quantized, max_sequences: 8, max_tokens: 8192 };
     CandleEngine::load(&checkpoint, config, &|_, _| {}).unwrap()
+}
+
+pub(crate) fn cpu_config(quantized: QuantizedWeights) -> CpuConfig {
+    CpuConfig { threads: 2, kv_type: KvType::F32, kv_tokens: 8192, max_sequences: 8, kernels: None, quantized }
+}
+
+pub(crate) fn cpu_engine(path: &Path, config: CpuConfig) -> CpuEngine {
+    CpuEngine::load(&Checkpoint::open(path).unwrap(), config, &|_, _| {}).unwrap()
+}
+
+/// Both engines on a checkpoint.
+fn engines(path: &Path, quantized: QuantizedWeights) -> [Box<dyn Engine>; 2] {
+    [Box::new(engine(path, quantized)), Box::new(cpu_engine(path, cpu_config(quantized)))]
 }
 
 /// How prompts are fed.
@@ -25,7 +38,7 @@ pub(crate) enum Feeding {
 }
 
 /// The logits of every position of every prompt.
-pub(crate) fn run(engine: &mut CandleEngine, prompts: &[Vec<u32>], feeding: Feeding) -> Vec<Vec<f32>> {
+pub(crate) fn run(engine: &mut dyn Engine, prompts: &[Vec<u32>], feeding: Feeding) -> Vec<Vec<f32>> {
     let sequences: Vec<_> = prompts.iter().map(|_| engine.allocate().unwrap()).collect();
     let mut logits = vec![Vec::new(); prompts.len()];
     let groups: Vec<Vec<usize>> = match feeding {
@@ -73,7 +86,7 @@ pub(crate) fn assert_close(actual: &[Vec<f32>], expected: &[Vec<f32>], label: &s
     }
 }
 
-pub(crate) fn greedy(engine: &mut CandleEngine, known: &KnownTokens, prompt: &[u32], count: usize) -> Vec<u32> {
+pub(crate) fn greedy(engine: &mut dyn Engine, known: &KnownTokens, prompt: &[u32], count: usize) -> Vec<u32> {
     let sequence = engine.allocate().unwrap();
     let mut tokens = Vec::new();
     let mut next = prompt.to_vec();
@@ -92,14 +105,16 @@ pub(crate) fn greedy(engine: &mut CandleEngine, known: &KnownTokens, prompt: &[u
 fn check_against_transformers(directory: &Path) {
     let expected = golden::expected(&directory.join("expected.json"));
     let logits = golden::logits(&directory.join("expected.safetensors"));
-    let mut engine = engine(directory, QuantizedWeights::Keep);
-    for feeding in [Feeding::Whole, Feeding::Chunks(1), Feeding::Chunks(3), Feeding::Chunks(7), Feeding::Together] {
-        let label = format!("{} {feeding:?}", directory.display());
-        assert_close(&run(&mut engine, &expected.prompts, feeding), &logits, &label);
-    }
-    let known = KnownTokens::all(engine.architecture().vocab_size);
-    for (prompt, greedy_tokens) in expected.prompts.iter().zip(&expected.greedy) {
-        assert_eq!(greedy(&mut engine, &known, prompt, greedy_tokens.len()), *greedy_tokens);
+    for mut engine in engines(directory, QuantizedWeights::Keep) {
+        let engine = engine.as_mut();
+        for feeding in [Feeding::Whole, Feeding::Chunks(1), Feeding::Chunks(3), Feeding::Chunks(7), Feeding::Together] {
+            let label = format!("{} {} {feeding:?}", engine.description(), directory.display());
+            assert_close(&run(engine, &expected.prompts, feeding), &logits, &label);
+        }
+        let known = KnownTokens::all(engine.architecture().vocab_size);
+        for (prompt, greedy_tokens) in expected.prompts.iter().zip(&expected.greedy) {
+            assert_eq!(greedy(engine, &known, prompt, greedy_tokens.len()), *greedy_tokens, "{}", engine.description());
+        }
     }
 }
 
@@ -132,17 +147,21 @@ fn check_gguf(directory: &Path, kind: &str) {
     let model = directory.join(format!("model-{kind}.gguf"));
     let prompts = golden::expected(&directory.join("expected.json")).prompts;
     let expected = golden::logits(&directory.join(format!("expected-{kind}.safetensors")));
-    let mut widened = engine(&model, QuantizedWeights::Dequantize);
-    assert_close(&run(&mut widened, &prompts, Feeding::Whole), &expected, kind);
-    let mut kept = engine(&model, QuantizedWeights::Keep);
-    let vocab_size = kept.architecture().vocab_size;
-    for feeding in [Feeding::Whole, Feeding::Chunks(3), Feeding::Together] {
-        let actual = run(&mut kept, &prompts, feeding);
-        let (min, mean) = cosines(&actual, &expected, vocab_size);
-        match kind {
-            "F32" | "F16" | "BF16" => assert_close(&actual, &expected, kind),
-            "Q8_0" | "Q4_0" => assert!(min >= 0.998 && mean >= 0.9995, "{kind} {feeding:?}: {min} {mean}"),
-            _ => assert!(min >= 0.997 && mean >= 0.999, "{kind} {feeding:?}: {min} {mean}"),
+    for mut widened in engines(&model, QuantizedWeights::Dequantize) {
+        assert_close(&run(widened.as_mut(), &prompts, Feeding::Whole), &expected, kind);
+    }
+    for mut kept in engines(&model, QuantizedWeights::Keep) {
+        let kept = kept.as_mut();
+        let vocab_size = kept.architecture().vocab_size;
+        for feeding in [Feeding::Whole, Feeding::Chunks(3), Feeding::Together] {
+            let actual = run(kept, &prompts, feeding);
+            let (min, mean) = cosines(&actual, &expected, vocab_size);
+            let label = format!("{} {kind} {feeding:?}: {min} {mean}", kept.description());
+            match kind {
+                "F32" | "F16" | "BF16" => assert_close(&actual, &expected, &label),
+                "Q8_0" | "Q4_0" => assert!(min >= 0.998 && mean >= 0.9995, "{label}"),
+                _ => assert!(min >= 0.997 && mean >= 0.999, "{label}"),
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod chat;
 mod contract;
+mod cpu;
 mod generation;
 mod golden;
 mod hostile;
