@@ -92,10 +92,8 @@ impl Runtime {
         }
         let context = context.min(room);
         let kv_tokens = capacity.max_tokens;
-        let engine_facts = format!(
-            "{}; {architecture}; context of {context} tokens, KV cache of {kv_tokens}",
-            engine.description()
-        );
+        let engine_facts =
+            format!("{}; {architecture}; context of {context} tokens, KV cache of {kv_tokens}", engine.description());
         let spawned = thread::Builder::new()
             .name("qwen-prompt".to_owned())
             .spawn(move || preparation::run(&language, context, &draft_receiver, &jobs))
