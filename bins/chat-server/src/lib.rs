@@ -8,6 +8,7 @@ pub mod cli;
 pub mod dotenv;
 pub mod model_loader;
 pub mod models;
+mod runtime_settings;
 pub mod setting_list;
 pub mod settings;
 pub mod telemetry;

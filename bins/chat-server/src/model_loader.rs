@@ -4,14 +4,14 @@ use std::fs;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
-use llm_client::{LoadStage, LoadedModel, ModelIdentity, ModelLoader, ThinkingBudget};
+use llm_client::{LoadStage, LoadedModel, ModelIdentity, ModelLoader};
 use model_cache::{
     CacheConfig, FetchEvent, FetchLimits, ModelCache, ModelFiles, ModelInUse, ModelSpec, ModelsLock, Network, Refresh,
 };
-use qwen_runtime::{GenerationOptions, LoadProgress, Runtime, RuntimeConfig, SamplingOptions};
+use qwen_runtime::{LoadProgress, Runtime, RuntimeConfig};
 use secrecy::ExposeSecret;
 
-use crate::cli::{CacheArgs, ModelArgs};
+use crate::cli::CacheArgs;
 use crate::settings::Settings;
 
 /// Loads what `MODEL` names.
@@ -30,16 +30,9 @@ impl CachedModelLoader {
     /// # Errors
     /// When `MODEL`, the token or the endpoint cannot be used.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let model = &settings.model;
         let cache = ModelCache::new(cache_config(&settings.cache)?)?;
-        let runtime = RuntimeConfig {
-            device: model.device.0,
-            max_context: usize::try_from(model.max_context)?,
-            max_sequences: usize::try_from(model.max_sequences)?,
-            max_waiting: settings.max_waiting,
-            defaults: generation_options(model),
-        };
-        Ok(Self { spec: model.model.parse()?, cache, runtime, in_use: Mutex::default() })
+        let runtime = settings.runtime.clone();
+        Ok(Self { spec: settings.model.model.parse()?, cache, runtime, in_use: Mutex::default() })
     }
 
     fn files(&self, report: &dyn Fn(LoadStage)) -> Result<ModelFiles, String> {
@@ -144,28 +137,5 @@ impl ModelLoader for CachedModelLoader {
         // With its causes, in one line for an operator.
         .map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
         Ok(LoadedModel { runtime, identity: ModelIdentity { name: files.name, revision: files.revision } })
-    }
-}
-
-pub(crate) fn generation_options(model: &ModelArgs) -> GenerationOptions {
-    GenerationOptions {
-        max_new_tokens: model.max_new_tokens.map(|tokens| tokens as usize),
-        thinking_budget: model.thinking_budget.map(|budget| match budget.0 {
-            ThinkingBudget::Tokens(tokens) => qwen_runtime::ThinkingBudget::Tokens(tokens as usize),
-            ThinkingBudget::Off => qwen_runtime::ThinkingBudget::Off,
-        }),
-        sampling: SamplingOptions {
-            temperature: model.temperature,
-            top_k: model.top_k,
-            top_p: model.top_p,
-            min_p: model.min_p,
-            repetition_penalty: model.repetition_penalty,
-            presence_penalty: model.presence_penalty,
-            frequency_penalty: model.frequency_penalty,
-            logit_bias: None,
-            seed: model.seed,
-        },
-        stop: Vec::new(),
-        timeout: None,
     }
 }

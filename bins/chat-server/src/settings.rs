@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use qwen_runtime::RuntimeConfig;
 use triage_api::Limits;
 use triage_api::http::{HttpOptions, Origins, ServerOptions};
 
 use crate::cli::{CacheArgs, Cli, LogArgs, ModelArgs, RemoteArgs};
-use crate::model_loader;
+use crate::runtime_settings;
 
 /// The mode that answers when nobody chose one.
 const DEFAULT_MODE: &str = "mock";
@@ -25,8 +26,6 @@ pub struct Settings {
     pub http: HttpOptions,
     /// What one question may cost.
     pub limits: Limits,
-    /// Most requests that wait for a model.
-    pub max_waiting: usize,
     /// Where records and conversations are.
     pub store: StoreSettings,
     /// A template to use instead of the built-in one.
@@ -37,6 +36,8 @@ pub struct Settings {
     pub mode: String,
     /// The model of this process.
     pub model: ModelArgs,
+    /// What it runs on, and its defaults.
+    pub runtime: RuntimeConfig,
     /// Where models are kept.
     pub cache: CacheArgs,
     /// The model elsewhere.
@@ -57,9 +58,8 @@ impl TryFrom<Cli> for Settings {
 
     fn try_from(cli: Cli) -> anyhow::Result<Self> {
         let seconds = Duration::from_secs;
-        let Cli { server, store, log, model, cache, remote, .. } = cli;
-        // The runtime's own check, so that a wrong value ends the start and not every load.
-        model_loader::generation_options(&model).sampling.validate()?;
+        let Cli { server, store, log, model, engine, cache, remote, .. } = cli;
+        let runtime = runtime_settings::runtime_config(&model, &engine)?;
         Ok(Self {
             address: SocketAddr::new(server.chat_api_host, server.chat_api_port),
             server: ServerOptions {
@@ -74,7 +74,6 @@ impl TryFrom<Cli> for Settings {
                 max_query_chars: usize::try_from(server.max_query_chars)?,
                 answer_timeout: seconds(server.request_timeout_secs),
             },
-            max_waiting: usize::try_from(server.max_waiting)?,
             store: match store.db_api_base_url {
                 Some(url) => StoreSettings::DbApi(url),
                 None => StoreSettings::Sqlite(store.data_dir),
@@ -87,6 +86,7 @@ impl TryFrom<Cli> for Settings {
                 .or_else(|| model.default_llm_mode.clone())
                 .unwrap_or_else(|| DEFAULT_MODE.to_owned()),
             model,
+            runtime: RuntimeConfig { max_waiting: usize::try_from(server.max_waiting)?, ..runtime },
             cache,
             remote,
         })
@@ -110,6 +110,8 @@ fn origins(text: &str) -> anyhow::Result<Origins> {
 
 #[cfg(test)]
 mod tests {
+    use qwen_runtime::{ComputeDevice, CpuSettings, EngineConfig, KvType};
+
     use super::*;
 
     fn settings(arguments: &[&str]) -> anyhow::Result<Settings> {
@@ -148,9 +150,32 @@ mod tests {
             ["--thinking-budget", "much"],
             ["--log-level", "loud"],
             ["--workers", "0"],
+            ["--threads", "0"],
+            ["--kv-type", "f8"],
+            ["--kv-memory", "much"],
+            ["--engine", "gpu"],
         ] {
             assert!(settings(&wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_engine_follows_the_device() {
+        let engine = |arguments: &[&str]| settings(arguments).unwrap().runtime.engine;
+        let cpu = CpuSettings { threads: Some(3), kv_type: KvType::F32, kernels: None };
+        assert_eq!(engine(&[]), EngineConfig::Cpu(CpuSettings::default()));
+        assert_eq!(engine(&["--threads", "3", "--kv-type", "f32"]), EngineConfig::Cpu(cpu));
+        assert_eq!(engine(&["--engine", "candle"]), EngineConfig::Candle(ComputeDevice::Cpu));
+        assert_eq!(engine(&["--device", "cuda:1"]), EngineConfig::Candle(ComputeDevice::Cuda(1)));
+        for (arguments, complaint) in [
+            (&["--engine", "cpu", "--device", "cuda"], "DEVICE=cpu only"),
+            (&["--engine", "candle", "--threads", "2"], "THREADS is for the engine cpu"),
+            (&["--device", "metal", "--kv-type", "f16"], "KV_TYPE is for the engine cpu"),
+        ] {
+            let error = settings(arguments).unwrap_err().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
+        assert_eq!(settings(&["--kv-memory", "2GiB"]).unwrap().runtime.kv_memory, Some(2 << 30));
     }
 
     #[test]

@@ -5,6 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The kernels of the engine for processors.
+const KERNELS: &str = "crates/qwen-runtime/src/engine/cpu/kernels/";
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -147,9 +150,9 @@ fn modules_of_the_cache_look_one_way() {
 }
 
 #[test]
-fn only_binaries_read_the_environment_and_only_one_file_is_unsafe() {
+fn only_binaries_read_the_environment_and_only_the_mapping_and_the_kernels_are_unsafe() {
     only_in("std::env", &["bins/", "examples/"]);
-    only_in("unsafe ", &["crates/qwen-runtime/src/checkpoint/mapped_file.rs"]);
+    only_in("unsafe ", &["crates/qwen-runtime/src/checkpoint/mapped_file.rs", KERNELS]);
 }
 
 #[test]
@@ -163,7 +166,8 @@ fn files_say_what_they_are_and_stay_small() {
     for (name, text) in sources() {
         assert!(text.starts_with("//!"), "{name} does not start by saying what it owns");
         let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]").count();
-        assert!(lines <= 500, "{name} has {lines} lines");
+        // A kernel is easier to judge beside its variants.
+        assert!(lines <= 500 || name.starts_with(KERNELS), "{name} has {lines} lines");
         lengths.push(lines);
         for vague in ["util", "common", "helper", "manager"] {
             assert!(!name.rsplit('/').next().unwrap().contains(vague), "{name} is named {vague}");

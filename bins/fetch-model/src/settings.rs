@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use model_cache::{CacheConfig, FetchLimits, ModelSpec, Network, Refresh, Selection};
+use model_cache::{ByteSize, CacheConfig, FetchLimits, ModelSpec, Network, Refresh, Selection};
 
 use crate::cli::{CacheArguments, FetchArguments, LimitArguments};
 use crate::lock_file::LockFile;
@@ -82,7 +82,7 @@ fn limits(arguments: LimitArguments) -> anyhow::Result<FetchLimits> {
         limits.retries = number(&retries)?;
     }
     if let Some(keep_free) = set(arguments.keep_free) {
-        limits.keep_free = quantity::bytes(&keep_free)?;
+        limits.keep_free = keep_free.parse::<ByteSize>().map_err(anyhow::Error::msg)?.0;
     }
     Ok(limits)
 }

@@ -56,6 +56,12 @@ impl Entry {
         self.backend.model()
     }
 
+    /// What computes the answers, in a line for people; `None` where that is not in this process,
+    /// or not loaded yet.
+    pub fn engine(&self) -> Option<String> {
+        self.backend.engine()
+    }
+
     /// Whether it can answer now, else what it is doing.
     pub fn status(&self) -> BackendStatus {
         self.backend.status()

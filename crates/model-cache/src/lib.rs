@@ -47,6 +47,7 @@
 //! Files that the Hub keeps in Xet come in over its HTTP bridge, like any other.
 
 mod allow_list;
+mod byte_size;
 mod cache;
 mod checkpoint;
 mod config;
@@ -80,6 +81,7 @@ mod transfer;
 mod write;
 
 pub use allow_list::AllowList;
+pub use byte_size::ByteSize;
 pub use cache::ModelCache;
 pub use config::{CacheConfig, Network, Refresh};
 pub use digest::Digest;

@@ -46,7 +46,7 @@ pub use quantize::{
     ExistingFile, FileType, QuantizeOptions, QuantizeProgress, QuantizeReport, RandomModelOptions, StoredCount,
     quantize, random_model,
 };
-pub use runtime::{GenerationStream, LoadProgress, Runtime, RuntimeConfig};
+pub use runtime::{CpuSettings, EngineConfig, GenerationStream, LoadProgress, Runtime, RuntimeConfig};
 pub use sampling::{Candidate, KnownTokens, Sampler, SamplingOptions, SamplingParams, TokenHistory};
 pub use tokenizer::{TextStream, Tokenizer};
 

@@ -3,6 +3,7 @@
 //! Every setting is a flag with a variable of the same name; `settings.rs` judges them together.
 
 mod cache;
+mod engine;
 mod log;
 mod model;
 mod remote;
@@ -13,8 +14,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use secrecy::SecretString;
 
 pub use cache::CacheArgs;
+pub use engine::{DeviceArg, EngineArgs, EngineName};
 pub use log::{LogArgs, LogFormat, LogLevel};
-pub use model::{DeviceArg, ModelArgs, ModelLoad, ThinkingBudgetArg};
+pub use model::{ModelArgs, ModelLoad, ThinkingBudgetArg};
 pub use remote::RemoteArgs;
 pub use server::ServerArgs;
 pub use store::StoreArgs;
@@ -40,6 +42,9 @@ pub struct Cli {
     /// Who answers.
     #[command(flatten)]
     pub model: ModelArgs,
+    /// What computes.
+    #[command(flatten)]
+    pub engine: EngineArgs,
     /// Where models are kept.
     #[command(flatten)]
     pub cache: CacheArgs,

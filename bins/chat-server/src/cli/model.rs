@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use llm_client::ThinkingBudget;
-use qwen_runtime::ComputeDevice;
 
 /// Who answers: the mode, the model of this process and its defaults for sampling.
 ///
@@ -24,15 +23,6 @@ pub struct ModelArgs {
     /// Checkpoint of the mode `qwen`: `owner/name[@revision][:file.gguf]`, a directory, or a .gguf
     #[arg(long, env = "MODEL", default_value = "Qwen/Qwen3-4B-Thinking-2507")]
     pub model: String,
-    /// Where the model runs: `cpu`, `cuda[:N]` or `metal[:N]` (the last two in builds with that feature)
-    #[arg(long, env = "DEVICE", default_value = "cpu")]
-    pub device: DeviceArg,
-    /// Longest prompt and answer together in tokens; the model's own limit bounds it too
-    #[arg(long, env = "MAX_CONTEXT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "TOKENS")]
-    pub max_context: u32,
-    /// Answers that are made at once; further requests wait
-    #[arg(long, env = "MAX_SEQUENCES", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_sequences: u32,
     /// When the model is loaded
     #[arg(long, env = "MODEL_LOAD", default_value = "eager")]
     pub model_load: ModelLoad,
@@ -78,26 +68,6 @@ pub enum ModelLoad {
     Eager,
     /// On the first request.
     Lazy,
-}
-
-/// Where the model runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeviceArg(pub ComputeDevice);
-
-impl FromStr for DeviceArg {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected cpu, cuda[:N] or metal[:N]";
-        let (kind, number) = text.split_once(':').unwrap_or((text, "0"));
-        let number = number.parse().map_err(|_| EXPECTED)?;
-        match kind {
-            "cpu" if !text.contains(':') => Ok(Self(ComputeDevice::Cpu)),
-            "cuda" => Ok(Self(ComputeDevice::Cuda(number))),
-            "metal" => Ok(Self(ComputeDevice::Metal(number))),
-            _ => Err(EXPECTED),
-        }
-    }
 }
 
 /// A number of tokens, or `off`.

@@ -38,6 +38,15 @@ impl Backend {
         }
     }
 
+    /// What computes in this process, once it is loaded.
+    pub(crate) fn engine(&self) -> Option<String> {
+        match self {
+            Self::Mock(_) | Self::OpenAi(_) => None,
+            #[cfg(feature = "qwen")]
+            Self::Qwen(backend) => backend.engine(),
+        }
+    }
+
     pub(crate) fn status(&self) -> BackendStatus {
         match self {
             Self::Mock(_) => BackendStatus::Ready,

@@ -102,6 +102,13 @@ impl QwenBackend {
         }
     }
 
+    pub(crate) fn engine(&self) -> Option<String> {
+        match &*self.state.borrow() {
+            State::Ready(model) => Some(model.runtime.engine().to_owned()),
+            _ => None,
+        }
+    }
+
     pub(crate) fn status(&self) -> BackendStatus {
         match &*self.state.borrow() {
             State::Idle => BackendStatus::Idle,

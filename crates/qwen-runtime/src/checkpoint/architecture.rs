@@ -1,5 +1,6 @@
 //! [`Architecture`]: the numbers that make a Qwen3 model, validated once.
 
+use std::fmt;
 use std::path::Path;
 
 use crate::error::RuntimeError;
@@ -98,6 +99,14 @@ pub enum RampBounds {
     Whole,
     /// Left as they are.
     Fractional,
+}
+
+impl fmt::Display for Architecture {
+    /// For people: `Qwen3, 28 layers of 1024, 16 heads and 8 key/value heads of 128`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hidden_size, layers, heads, kv_heads, head_dim, .. } = self;
+        write!(f, "Qwen3, {layers} layers of {hidden_size}, {heads} heads and {kv_heads} key/value heads of {head_dim}")
+    }
 }
 
 impl Architecture {

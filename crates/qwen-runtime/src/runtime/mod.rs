@@ -3,10 +3,12 @@
 //! Two threads: one renders and tokenizes prompts, one owns the engine. No caller ever waits for
 //! either, and neither ever waits for a reader.
 
+mod config;
 mod deadline;
 mod engine_loop;
 mod job;
 mod language;
+mod loading;
 mod preparation;
 mod scheduler;
 mod sequence;
@@ -21,46 +23,17 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Instant;
 
+pub use config::{CpuSettings, EngineConfig, RuntimeConfig};
 pub use stream::GenerationStream;
 
 use crate::checkpoint::{Architecture, Checkpoint};
-use crate::engine::candle::{CandleConfig, CandleEngine, ComputeDevice, QuantizedWeights};
 use crate::engine::{Capacity, Engine};
 use crate::error::RuntimeError;
-use crate::generation::{GenerationOptions, GenerationRequest};
+use crate::generation::GenerationRequest;
 use engine_loop::EngineLoop;
 use job::Draft;
 use language::Language;
 use waiting_room::WaitingRoom;
-
-/// How a [`Runtime`] is set up.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RuntimeConfig {
-    /// Where the model runs.
-    pub device: ComputeDevice,
-    /// Longest sequence in tokens, prompt and text together; the model's own limit bounds it too.
-    pub max_context: usize,
-    /// Requests that run at once; the others wait.
-    pub max_sequences: usize,
-    /// Requests that may wait; further ones are refused.
-    pub max_waiting: usize,
-    /// Values for requests that name none; they go before those of the checkpoint.
-    pub defaults: GenerationOptions,
-}
-
-impl RuntimeConfig {
-    /// Settings for a clinic's machine: the processor, 4,096 tokens of context as CarePath has,
-    /// two requests at once and 32 that wait.
-    pub fn on_cpu() -> Self {
-        Self {
-            device: ComputeDevice::Cpu,
-            max_context: 4096,
-            max_sequences: 2,
-            max_waiting: 32,
-            defaults: GenerationOptions::default(),
-        }
-    }
-}
 
 /// What loading is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,17 +70,9 @@ impl Runtime {
         progress(LoadProgress::Tokenizer);
         let language = Language::of_checkpoint(&checkpoint, config.defaults.clone())?;
         let context = config.max_context.min(checkpoint.architecture().max_context);
-        let engine = CandleEngine::load(
-            &checkpoint,
-            CandleConfig {
-                device: config.device,
-                quantized: QuantizedWeights::Keep,
-                max_sequences: config.max_sequences,
-                max_tokens: context.saturating_mul(config.max_sequences),
-            },
-            &|done, total| progress(LoadProgress::Layers { done, total }),
-        )?;
-        Self::start(Box::new(engine), language, context, config.max_waiting)
+        let engine =
+            loading::load_engine(&checkpoint, &config, &|done, total| progress(LoadProgress::Layers { done, total }))?;
+        Self::start(engine, language, context, config.max_waiting)
     }
 
     fn start(
@@ -121,8 +86,14 @@ impl Runtime {
         let architecture = engine.architecture().clone();
         let capacity = engine.capacity();
         // A request that is accepted fits when it runs alone, so that it can always be finished.
-        let context = context.min(capacity.max_sequence_len).min(capacity.max_tokens);
-        let description = engine.description();
+        let room = capacity.max_sequence_len.min(capacity.max_tokens);
+        if room < context {
+            tracing::warn!(context = room, wanted = context, "the KV cache has no room for a longer context");
+        }
+        let context = context.min(room);
+        let kv_tokens = capacity.max_tokens;
+        let engine_facts =
+            format!("{}; {architecture}; context of {context} tokens, KV cache of {kv_tokens}", engine.description());
         let spawned = thread::Builder::new()
             .name("qwen-prompt".to_owned())
             .spawn(move || preparation::run(&language, context, &draft_receiver, &jobs))
@@ -131,7 +102,7 @@ impl Runtime {
                 thread::Builder::new().name("qwen-engine".to_owned()).spawn(move || engine_loop.run(&job_receiver))
             });
         spawned.map_err(|error| RuntimeError::Compute(format!("starting a thread: {error}")))?;
-        Ok(Self { drafts, room: WaitingRoom::new(max_waiting), architecture, capacity, engine: description })
+        Ok(Self { drafts, room: WaitingRoom::new(max_waiting), architecture, capacity, engine: engine_facts })
     }
 
     /// Starts a generation and returns at once. The stream's first event says whether the request
@@ -159,7 +130,7 @@ impl Runtime {
         self.capacity
     }
 
-    /// What runs the model, for people.
+    /// What runs the model and how large both are, in a line for people.
     pub fn engine(&self) -> &str {
         &self.engine
     }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use qwen_runtime::{
-    Chat, FinishReason, GenerationEvent, GenerationOptions, GenerationRequest, GenerationStream, Prompt, Runtime,
-    RuntimeConfig, RuntimeError, SamplingOptions, ThinkingBudget, Usage,
+    Chat, ComputeDevice, EngineConfig, FinishReason, GenerationEvent, GenerationOptions, GenerationRequest,
+    GenerationStream, Prompt, Runtime, RuntimeConfig, RuntimeError, SamplingOptions, ThinkingBudget, Usage,
 };
 
 use crate::golden;
@@ -122,12 +122,29 @@ fn the_same_seed_gives_the_same_text_alone_and_beside_others() {
 #[test]
 fn a_prompt_that_begins_as_an_earlier_one_is_not_computed_again() {
     let directory = checkpoint("qwen3-thinking-2507");
-    let runtime = load(directory.path(), RuntimeConfig::on_cpu());
-    let first = run(&runtime, options(24, None, 5));
-    let second = run(&runtime, options(24, None, 5));
-    assert_eq!(first.usage.cached_tokens, 0);
-    assert_eq!(second.usage.cached_tokens, second.usage.prompt_tokens - 1);
-    assert_eq!((second.reasoning, second.answer), (first.reasoning, first.answer));
+    // The engine for processors keeps whole blocks of 16 tokens, candle any number.
+    for (engine, unit) in [(RuntimeConfig::on_cpu().engine, 16), (EngineConfig::Candle(ComputeDevice::Cpu), 1)] {
+        let runtime = load(directory.path(), RuntimeConfig { engine, ..RuntimeConfig::on_cpu() });
+        let first = run(&runtime, options(24, None, 5));
+        let second = run(&runtime, options(24, None, 5));
+        assert_eq!(first.usage.cached_tokens, 0);
+        assert_eq!(second.usage.cached_tokens, (second.usage.prompt_tokens - 1) / unit * unit, "{engine:?}");
+        assert_eq!((second.reasoning, second.answer), (first.reasoning, first.answer));
+    }
+}
+
+#[test]
+fn a_small_budget_of_the_kv_cache_shortens_the_context() {
+    let directory = checkpoint("qwen3-thinking-2507");
+    let config = RuntimeConfig::on_cpu();
+    let shape = load(directory.path(), config.clone()).architecture().clone();
+    let token_bytes = 2 * shape.layers * shape.kv_size() * 2;
+    let runtime = load(directory.path(), RuntimeConfig { kv_memory: Some(64 * token_bytes as u64), ..config });
+    assert_eq!(runtime.capacity().max_tokens, 64);
+    let long = request(&"word ".repeat(40), options(16, None, 1));
+    let error = read(runtime.generate(long).unwrap()).unwrap_err();
+    assert!(matches!(error, RuntimeError::PromptTooLong { limit, .. } if limit < 64), "{error}");
+    assert!(run(&runtime, options(16, None, 1)).usage.completion_tokens > 0);
 }
 
 #[test]

@@ -72,18 +72,22 @@ pub(super) async fn health_db(service: web::Data<TriageService>) -> HttpResponse
 /// Whether the default model can answer, at the latest after a lazy load; for readiness probes.
 #[utoipa::path(get, path = "/ready", tag = "health",
     responses(
-        (status = 200, description = "It can", body = serde_json::Value),
+        (status = 200, description = "It can; `engine` says what computes, where the model is in this process", body = serde_json::Value),
         (status = 503, description = "It loads, or failed to and will try again; \
             `{status, stage, error, percent, message}` and Retry-After", body = serde_json::Value),
     ))]
 pub(super) async fn ready(service: web::Data<TriageService>) -> HttpResponse {
     let entry = service.llm().default_entry();
-    readiness(entry.name(), &entry.model().to_string(), &entry.status())
+    let (model, engine) = (entry.model().to_string(), entry.engine());
+    readiness(entry.name(), &model, engine.as_deref(), &entry.status())
 }
 
-fn readiness(mode: &str, model: &str, status: &BackendStatus) -> HttpResponse {
+fn readiness(mode: &str, model: &str, engine: Option<&str>, status: &BackendStatus) -> HttpResponse {
     let mut body =
         json!({ "status": "ready", "service": SERVICE, "version": VERSION, "llm_mode": mode, "model": model });
+    if let Some(engine) = engine {
+        body["engine"] = json!(engine);
+    }
     let (word, error, percent, retry) = match status {
         BackendStatus::Ready | BackendStatus::Idle => return HttpResponse::Ok().json(body),
         BackendStatus::Loading { percent, .. } => ("loading", None, *percent, LOADING_RETRY_SECONDS),
@@ -110,7 +114,7 @@ mod tests {
     use super::*;
 
     fn answer(status: &BackendStatus) -> (u16, Option<String>, Value) {
-        let response = readiness("qwen", "Qwen/Qwen3-4B@abc", status);
+        let response = readiness("qwen", "Qwen/Qwen3-4B@abc", None, status);
         let retry = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
         let status = response.status().as_u16();
         (status, retry, serde_json::from_slice(&response.into_body().try_into_bytes().unwrap()).unwrap())
@@ -123,6 +127,13 @@ mod tests {
             assert_eq!((code, retry), (200, None));
             assert_eq!(body["status"], "ready");
         }
+    }
+
+    #[test]
+    fn a_loaded_model_says_what_computes() {
+        let response = readiness("qwen", "Qwen/Qwen3-4B@abc", Some("cpu, 2 threads"), &BackendStatus::Ready);
+        let body: Value = serde_json::from_slice(&response.into_body().try_into_bytes().unwrap()).unwrap();
+        assert_eq!(body["engine"], "cpu, 2 threads");
     }
 
     #[test]

@@ -1,0 +1,64 @@
+//! What computes the answers of this process, and with how much of the machine.
+
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use model_cache::ByteSize;
+use qwen_runtime::{ComputeDevice, KvType};
+
+/// What computes the answers of this process, and with how much of the machine.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Engine")]
+pub struct EngineArgs {
+    /// Where the model runs: `cpu`, `cuda[:N]` or `metal[:N]` (the last two in builds with that feature)
+    #[arg(long, env = "DEVICE", default_value = "cpu")]
+    pub device: DeviceArg,
+    /// What runs it [default: cpu, and candle on a GPU]
+    #[arg(long, env = "ENGINE")]
+    pub engine: Option<EngineName>,
+    /// Threads of the engine cpu [default: as many as there are cores]
+    #[arg(long, env = "THREADS", value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "NUMBER")]
+    pub threads: Option<u16>,
+    /// Longest prompt and answer together in tokens; the model's own limit and --kv-memory bound it too
+    #[arg(long, env = "MAX_CONTEXT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "TOKENS")]
+    pub max_context: u32,
+    /// Answers that are made at once; further requests wait
+    #[arg(long, env = "MAX_SEQUENCES", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_sequences: u32,
+    /// Most memory of the KV cache, which all answers share, for example 2GiB or 512MiB
+    /// [default: room for 16384 tokens, or for one longest prompt and answer when that is more]
+    #[arg(long, env = "KV_MEMORY", value_name = "SIZE")]
+    pub kv_memory: Option<ByteSize>,
+    /// How the engine cpu stores keys and values: f16 or f32 [default: f16]
+    #[arg(long, env = "KV_TYPE", value_name = "TYPE")]
+    pub kv_type: Option<KvType>,
+}
+
+/// Which engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// The engine for processors.
+    Cpu,
+    /// candle's tensors, on a processor or a GPU.
+    Candle,
+}
+
+/// Where the model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceArg(pub ComputeDevice);
+
+impl FromStr for DeviceArg {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected cpu, cuda[:N] or metal[:N]";
+        let (kind, number) = text.split_once(':').unwrap_or((text, "0"));
+        let number = number.parse().map_err(|_| EXPECTED)?;
+        match kind {
+            "cpu" if !text.contains(':') => Ok(Self(ComputeDevice::Cpu)),
+            "cuda" => Ok(Self(ComputeDevice::Cuda(number))),
+            "metal" => Ok(Self(ComputeDevice::Metal(number))),
+            _ => Err(EXPECTED),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Loads the engine that a configuration asks for, with a KV cache as large as it allows.
+
+use std::hint::black_box;
+
+use super::config::{EngineConfig, RuntimeConfig};
+use crate::checkpoint::{Architecture, Checkpoint};
+use crate::engine::Engine;
+use crate::engine::candle::{CandleConfig, CandleEngine, QuantizedWeights};
+use crate::engine::cpu::{CpuConfig, CpuEngine};
+use crate::error::RuntimeError;
+
+/// Room of a KV cache for which no budget is set, in tokens: four of CarePath's contexts.
+const DEFAULT_KV_TOKENS: usize = 16_384;
+
+/// Loads the engine of `config`; `progress` hears how many layers of how many are loaded.
+pub(super) fn load_engine(
+    checkpoint: &Checkpoint,
+    config: &RuntimeConfig,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Box<dyn Engine>, RuntimeError> {
+    let kv_tokens = kv_tokens(checkpoint.architecture(), config)?;
+    let max_sequences = config.max_sequences;
+    Ok(match config.engine {
+        EngineConfig::Cpu(settings) => {
+            require_memory(kv_tokens.saturating_mul(token_bytes(checkpoint.architecture(), config.engine)))?;
+            let defaults = CpuConfig::default();
+            let engine = CpuConfig {
+                threads: settings.threads.unwrap_or(defaults.threads),
+                kv_type: settings.kv_type,
+                kv_tokens,
+                max_sequences,
+                kernels: settings.kernels,
+                ..defaults
+            };
+            Box::new(CpuEngine::load(checkpoint, engine, progress)?)
+        }
+        EngineConfig::Candle(device) => {
+            let quantized = QuantizedWeights::Keep;
+            let engine = CandleConfig { device, quantized, max_sequences, max_tokens: kv_tokens };
+            Box::new(CandleEngine::load(checkpoint, engine, progress)?)
+        }
+    })
+}
+
+/// Tokens for which the KV cache has room.
+fn kv_tokens(architecture: &Architecture, config: &RuntimeConfig) -> Result<usize, RuntimeError> {
+    let token_bytes = token_bytes(architecture, config.engine);
+    let context = config.max_context.min(architecture.max_context);
+    let tokens = match config.kv_memory {
+        Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX) / token_bytes,
+        None => context.saturating_mul(config.max_sequences).min(DEFAULT_KV_TOKENS.max(context)),
+    };
+    if tokens == 0 {
+        let reason = format!("it must have room for a token, which takes {token_bytes} bytes");
+        return Err(RuntimeError::parameter("kv_memory", reason));
+    }
+    Ok(tokens)
+}
+
+/// Bytes of the keys and values of a token in all layers.
+fn token_bytes(architecture: &Architecture, engine: EngineConfig) -> usize {
+    2 * architecture.layers * architecture.kv_size() * engine.kv_value_bytes()
+}
+
+/// Fails where the system has no such memory to give, which would end the process later.
+fn require_memory(bytes: usize) -> Result<(), RuntimeError> {
+    let mut memory = Vec::<u8>::new();
+    let reserved = memory.try_reserve_exact(bytes);
+    // Else the compiler may leave out an allocation that nobody reads.
+    black_box(&memory);
+    reserved.map_err(|_| {
+        let reason = format!("this machine has no {} MiB for the KV cache; set a smaller budget", bytes >> 20);
+        RuntimeError::parameter("kv_memory", reason)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::CpuSettings;
+    use super::*;
+    use crate::engine::candle::ComputeDevice;
+    use crate::engine::cpu::KvType;
+
+    fn tokens(change: impl FnOnce(&mut RuntimeConfig)) -> Result<usize, RuntimeError> {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tied-f32");
+        let architecture =
+            Architecture { max_context: 40_960, ..Checkpoint::open(golden.as_ref()).unwrap().architecture().clone() };
+        let mut config = RuntimeConfig::on_cpu();
+        change(&mut config);
+        kv_tokens(&architecture, &config)
+    }
+
+    #[test]
+    fn without_a_budget_there_is_room_for_four_contexts_or_a_long_one() {
+        assert_eq!(tokens(|_| {}).unwrap(), 4 * 4096);
+        assert_eq!(tokens(|config| config.max_sequences = 2).unwrap(), 2 * 4096);
+        assert_eq!(tokens(|config| config.max_context = 30_000).unwrap(), 30_000);
+        assert_eq!(tokens(|config| config.max_context = 1_000_000).unwrap(), 40_960);
+    }
+
+    #[test]
+    fn a_budget_is_counted_in_the_bytes_of_the_type() {
+        let half = tokens(|config| config.kv_memory = Some(1 << 20)).unwrap();
+        let single = |engine| {
+            tokens(|config| {
+                config.kv_memory = Some(1 << 20);
+                config.engine = engine;
+            })
+            .unwrap()
+        };
+        let cpu = CpuSettings { kv_type: KvType::F32, ..CpuSettings::default() };
+        assert!(half > 0);
+        assert_eq!(single(EngineConfig::Cpu(cpu)), half / 2);
+        assert_eq!(single(EngineConfig::Candle(ComputeDevice::Cpu)), half / 2);
+    }
+
+    #[test]
+    fn a_budget_for_nothing_or_beyond_the_machine_is_refused() {
+        for result in [tokens(|config| config.kv_memory = Some(100)).map(drop), require_memory(usize::MAX >> 1)] {
+            let error = result.unwrap_err();
+            assert!(matches!(error, RuntimeError::InvalidParameter { name: "kv_memory", .. }), "{error}");
+        }
+    }
+}
