@@ -4,13 +4,11 @@
 //! dimensions, type and place; then, aligned, the bytes of the tensors.
 
 use std::io::{self, Read};
-use std::path::Path;
 
 use super::excerpt::excerpt;
-use super::file;
 use super::ggml_type::Block;
 use super::source::{Source, Stop};
-use crate::{CacheError, Problem};
+use crate::Problem;
 
 /// The alignment where a file does not say another, in bytes.
 const DEFAULT_ALIGNMENT: u64 = 32;
@@ -26,11 +24,6 @@ const MAX_DEPTH: u32 = 8;
 // and dimensions.
 const MIN_VALUE: u64 = 8 + 1 + 4 + 1;
 const MIN_TENSOR: u64 = 8 + 4 + 4 + 8;
-
-/// Checks the file at `path`.
-pub(crate) fn problem(path: &Path) -> Result<Option<Problem>, CacheError> {
-    file::problem(path, check_gguf)
-}
 
 /// What is wrong with the GGUF file of `length` bytes that `source` reads from its beginning; `None` when its header is
 /// right. Reads the header, not the tensors, and keeps nothing of it.

@@ -14,10 +14,9 @@
 mod dtype;
 mod entry;
 mod excerpt;
-mod file;
 mod ggml_type;
-pub(crate) mod gguf;
-pub(crate) mod safetensors;
+mod gguf;
+mod safetensors;
 mod source;
 mod tensor_table;
 

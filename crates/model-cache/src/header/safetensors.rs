@@ -4,12 +4,10 @@
 //! and the range of its bytes behind the header), the bytes of the tensors.
 
 use std::io::{self, Read};
-use std::path::Path;
 
 use super::excerpt::excerpt;
-use super::file;
 use super::tensor_table::{Tensor, TensorTable};
-use crate::{CacheError, Problem};
+use crate::Problem;
 
 /// The longest header that the format allows, in bytes.
 const MAX_HEADER: u64 = 100_000_000;
@@ -19,11 +17,6 @@ const MEMORY_FACTOR: u64 = 8;
 
 /// A header up to this length is parsed in a file of any length, in bytes. One of 10,000 tensors is as long.
 const SMALL_HEADER: u64 = 1 << 20;
-
-/// Checks the file at `path`.
-pub(crate) fn problem(path: &Path) -> Result<Option<Problem>, CacheError> {
-    file::problem(path, check_safetensors)
-}
 
 /// What is wrong with the safetensors file of `length` bytes that `source` reads from its beginning; `None` when its
 /// header is right. Reads the header, not the tensors.
