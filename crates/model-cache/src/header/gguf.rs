@@ -5,9 +5,10 @@
 
 use std::io::{self, Read};
 
-use super::excerpt::excerpt;
+use super::excerpt::Excerpt;
 use super::ggml_type::Block;
-use super::source::{Source, Stop};
+use super::source::Source;
+use super::stop::Stop;
 use crate::Problem;
 
 /// The alignment where a file does not say another, in bytes.
@@ -181,7 +182,8 @@ fn tensor_end(source: &mut Source<impl Read>, alignment: u64) -> Result<u64, Sto
         return Err(Stop::malformed(format!("a name of {length} bytes is not possible for a tensor")));
     }
     let name = source.read("name", &mut name[..length as usize])?;
-    let malformed = |what: &str| Stop::malformed(format!("tensor {} {what}", excerpt(&String::from_utf8_lossy(name))));
+    let malformed =
+        |what: &str| Stop::malformed(format!("tensor {} {what}", Excerpt::of(&String::from_utf8_lossy(name))));
     let dimensions = source.u32("dimensions")?;
     if dimensions > MAX_DIMENSIONS {
         return Err(malformed(&format!("has {dimensions} dimensions")));
