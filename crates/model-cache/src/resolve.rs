@@ -123,7 +123,7 @@ fn check_lock(spec: &ModelSpec, locked: &LockedModel, files: &ModelFiles) -> Res
             && is_same
             && length <= SMALL
         {
-            is_same = digest.compute(file, length).map_err(|error| CacheError::io(&real, error))? == digest;
+            is_same = digest.is_of(&file).map_err(|error| CacheError::io(&real, error))?;
         }
         if !is_same {
             return mismatch(format!("{name} differs"));
