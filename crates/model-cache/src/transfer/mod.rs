@@ -127,6 +127,7 @@ impl Transfer {
                 return Err(mismatch);
             }
             self.events.send(FetchEvent::Warning { message: format!("{mismatch}; it is fetched once more") });
+            self.tally.start_over(&file.path, file.size);
             second_try = true;
         }
     }
