@@ -1,11 +1,13 @@
 //! What an operator does with a cache, as a script sees it: exit codes, standard output, JSON.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod invocation;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
+use invocation::run;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -13,24 +15,9 @@ use tempfile::TempDir;
 const OLD: &str = "1111111111111111111111111111111111111111";
 const NEW: &str = "2222222222222222222222222222222222222222";
 
-/// Runs the program in `dir` with nothing in its environment but `variables`.
-fn run_with(dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_fetch-model"))
-        .args(arguments)
-        .current_dir(dir)
-        .env_clear()
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap()
-}
-
-fn run(dir: &Path, arguments: &[&str]) -> Output {
-    run_with(dir, arguments, &[])
-}
-
 /// What it prints, when it ends with this code.
 fn answer(dir: &Path, arguments: &[&str], code: i32) -> String {
-    let output = run(dir, arguments);
+    let output = run(dir, arguments, &[]);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
@@ -176,7 +163,7 @@ fn a_lock_file_is_written_and_obeyed() {
     fs::write(dir.path().join("models/models--acme--tiny/refs/main"), OLD).unwrap();
     assert!(answer(dir.path(), &["--offline", "--locked", "acme/tiny"], 0).ends_with(NEW), "the branch has moved");
     assert!(answer(dir.path(), &["--offline", "acme/tiny"], 0).ends_with(OLD));
-    let named = run_with(dir.path(), &["--offline", "acme/tiny"], &[("MODELS_LOCK", "models.lock")]);
+    let named = run(dir.path(), &["--offline", "acme/tiny"], &[("MODELS_LOCK", "models.lock")]);
     assert!(String::from_utf8(named.stdout).unwrap().trim_end().ends_with(NEW), "where it is named, it is obeyed");
     answer(dir.path(), &["--offline", "--locked", "acme/other"], 1);
     answer(dir.path(), &["--lock", "--locked", "acme/tiny"], 2);
@@ -187,19 +174,19 @@ fn a_lock_file_is_written_and_obeyed() {
 #[test]
 fn errors_are_json_for_programs() {
     let dir = tempfile::tempdir().unwrap();
-    let output = run(dir.path(), &["--offline", "--progress", "json", "acme/tiny"]);
+    let output = run(dir.path(), &["--offline", "--progress", "json", "acme/tiny"], &[]);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
     let error: Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!(error["event"].as_str(), Some("error"));
     assert!(error["message"].as_str().unwrap().contains("acme/tiny is not in the model cache"), "{error}");
 
     let dir = two_versions();
-    let output = run(dir.path(), &["verify", "--progress", "json"]);
+    let output = run(dir.path(), &["verify", "--progress", "json"], &[]);
     let events: Vec<Value> =
         String::from_utf8(output.stderr).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((events[0]["event"].as_str(), events[0]["files"].as_u64()), (Some("started"), Some(4)));
     assert!(events.iter().any(|event| event["event"] == "done"));
-    let output = run(dir.path(), &["verify", "--progress", "none"]);
+    let output = run(dir.path(), &["verify", "--progress", "none"], &[]);
     assert!(output.stderr.is_empty());
 }
 
@@ -243,9 +230,9 @@ fn wrong_usage_ends_with_2_and_empty_variables_are_not_set() {
         "MODEL_CACHE_DIR",
     ]
     .map(|name| (name, ""));
-    let output = run_with(dir.path(), &["acme/tiny"], &empty);
+    let output = run(dir.path(), &["acme/tiny"], &empty);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let values = [("MODEL_TTL", "12h"), ("FETCH_KEEP_FREE", "2G"), ("FETCH_CONNECTIONS", "8"), ("FETCH_RETRIES", "x")];
-    assert_eq!(run_with(dir.path(), &["acme/tiny"], &values).status.code(), Some(2));
-    assert_eq!(run_with(dir.path(), &["--offline", "acme/tiny"], &values[..3]).status.code(), Some(0));
+    assert_eq!(run(dir.path(), &["acme/tiny"], &values).status.code(), Some(2));
+    assert_eq!(run(dir.path(), &["--offline", "acme/tiny"], &values[..3]).status.code(), Some(0));
 }

@@ -4,22 +4,12 @@
 #[expect(dead_code, unused_imports, reason = "the cache's own tests use the rest")]
 #[path = "../../../crates/model-cache/tests/hub/mod.rs"]
 mod hub;
+mod invocation;
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use hub::{COMMIT, Hub, sample};
-
-/// Runs the program in `dir` (where a `.env` would be read) with nothing in its environment but `variables`.
-fn run(dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_fetch-model"))
-        .args(arguments)
-        .current_dir(dir)
-        .env_clear()
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap()
-}
+use invocation::run;
 
 fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()

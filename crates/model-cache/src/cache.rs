@@ -216,6 +216,5 @@ fn discard(config: &CacheConfig, repo: &RepoId, snapshot: &Path, faults: &[Fault
 fn is_as_stated(blob: &Path) -> bool {
     let name = blob.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (Some(digest), Ok(file)) = (Digest::parse(&name), File::open(blob)) else { return false };
-    let computed = file.metadata().and_then(|metadata| digest.compute(&file, metadata.len()));
-    computed.is_ok_and(|computed| computed == digest)
+    digest.is_of(&file).unwrap_or(false)
 }

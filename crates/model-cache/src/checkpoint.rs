@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::{CacheError, Fault, Problem, json, safetensors};
+use crate::{CacheError, Fault, Problem, json, weight_file};
 
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -73,7 +73,7 @@ type Object = HashMap<String, IgnoredAny>;
 
 fn weight_faults(dir: &Path) -> Result<Vec<Fault>, CacheError> {
     // The order in which transformers looks: one file wins over an index.
-    let single = safetensors::problem(&dir.join(WEIGHTS))?;
+    let single = weight_file::safetensors(&dir.join(WEIGHTS))?;
     if single != Some(Problem::Missing) {
         return Ok(single.map(|problem| Fault::new(WEIGHTS, problem)).into_iter().collect());
     }
@@ -92,7 +92,7 @@ fn weight_faults(dir: &Path) -> Result<Vec<Fault>, CacheError> {
         if shard.contains(['/', '\\']) || !shard.ends_with(".safetensors") {
             return Ok(vec![Fault::new(INDEX, Problem::Malformed(format!("`{shard}` is not a file beside it")))]);
         }
-        if let Some(problem) = safetensors::problem(&dir.join(shard))? {
+        if let Some(problem) = weight_file::safetensors(&dir.join(shard))? {
             faults.push(Fault::new(shard, problem));
         }
     }

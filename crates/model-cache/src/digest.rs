@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fmt::Write;
+use std::fs::File;
 use std::io::{self, Read};
 
 use sha1::Sha1;
@@ -47,6 +48,11 @@ impl Digest {
                 Self::GitSha1(hash(hasher, reader)?)
             }
         })
+    }
+
+    /// Whether the bytes of `file`, which is read from where it stands, add up to this digest.
+    pub(crate) fn is_of(&self, file: &File) -> io::Result<bool> {
+        Ok(self.compute(file, file.metadata()?.len())? == *self)
     }
 }
 

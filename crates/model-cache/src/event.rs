@@ -7,7 +7,8 @@ use tokio::sync::mpsc;
 
 /// One step of a download. A model that is already there causes no event.
 ///
-/// Events of progress are thinned out, to about a thousand per download and one per file; `done_bytes` never goes back.
+/// Events of progress are thinned out, to about a thousand per download and one per file; `done_bytes` goes back only
+/// behind a [`FetchEvent::Warning`] that a file came in wrong and is fetched once more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FetchEvent {
@@ -45,7 +46,7 @@ pub enum FetchEvent {
         /// The file, as the repository calls it.
         file: String,
     },
-    /// Something did not go as it should, and the cached model is used.
+    /// Something did not go as it should, and the download goes on, or the cached model is used.
     Warning {
         /// What, and what is done instead.
         message: String,

@@ -78,6 +78,7 @@ mod spec;
 mod tally;
 mod token;
 mod transfer;
+mod weight_file;
 mod write;
 
 pub use allow_list::AllowList;
@@ -89,7 +90,6 @@ pub use error::{CacheError, Denial};
 pub use event::FetchEvent;
 pub use fault::{Fault, Problem};
 pub use files::ModelFiles;
-use header::{gguf, safetensors};
 pub use in_use::ModelInUse;
 pub use limits::FetchLimits;
 pub use manage::{

@@ -8,7 +8,8 @@ use std::path::Path;
 use crate::layout::{self, DEFAULT_REVISION, Layout};
 use crate::listing::Listing;
 use crate::{
-    CacheConfig, CacheError, Digest, Fault, LockedModel, ModelFiles, ModelSpec, Problem, RepoId, checkpoint, gguf,
+    CacheConfig, CacheError, Digest, Fault, LockedModel, ModelFiles, ModelSpec, Problem, RepoId, checkpoint,
+    weight_file,
 };
 
 /// Up to this length, a locked file is read again each time that it is used, in bytes.
@@ -67,7 +68,7 @@ fn snapshot(
         return Err(CacheError::Incomplete { path, missing: faults });
     }
     let files = match file {
-        Some(file) => match gguf::problem(&path.join(file))? {
+        Some(file) => match weight_file::gguf(&path.join(file))? {
             None => ModelFiles { path: path.join(file), name: format!("{repo}:{file}"), revision: None },
             Some(Problem::Missing) => return Ok(None),
             Some(problem) => return Err(CacheError::Incomplete { path, missing: vec![Fault::new(file, problem)] }),
@@ -122,7 +123,7 @@ fn check_lock(spec: &ModelSpec, locked: &LockedModel, files: &ModelFiles) -> Res
             && is_same
             && length <= SMALL
         {
-            is_same = digest.compute(file, length).map_err(|error| CacheError::io(&real, error))? == digest;
+            is_same = digest.is_of(&file).map_err(|error| CacheError::io(&real, error))?;
         }
         if !is_same {
             return mismatch(format!("{name} differs"));
@@ -187,7 +188,7 @@ fn gguf_file(path: &Path, name: String) -> Result<ModelFiles, CacheError> {
     if fs::metadata(path).map_err(|error| CacheError::io(path, error))?.is_dir() {
         return Err(CacheError::io(path, ErrorKind::IsADirectory.into()));
     }
-    match gguf::problem(path)? {
+    match weight_file::gguf(path)? {
         None => Ok(ModelFiles { path: path.to_owned(), name, revision: None }),
         Some(problem) => {
             let missing = vec![Fault::new(&last_part(path), problem)];

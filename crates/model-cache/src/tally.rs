@@ -39,15 +39,27 @@ impl Tally {
         state.done_bytes = (state.done_bytes + news).min(self.total_bytes);
         let step = (self.total_bytes / STEPS).max(1);
         if news > 0 && (done >= of || state.done_bytes - state.reported >= step) {
-            state.reported = state.done_bytes;
-            self.events.send(FetchEvent::Progress {
-                file: file.to_owned(),
-                file_done_bytes: done,
-                file_total_bytes: of,
-                done_bytes: state.done_bytes,
-                total_bytes: self.total_bytes,
-            });
+            self.report(&mut state, file, (done, of));
         }
+    }
+
+    /// A file of `of` bytes starts over: nothing of it is there any more.
+    pub(crate) fn start_over(&self, file: &str, of: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = state.by_file.remove(file).unwrap_or(0);
+        state.done_bytes = state.done_bytes.saturating_sub(lost);
+        self.report(&mut state, file, (0, of));
+    }
+
+    fn report(&self, state: &mut State, file: &str, (done, of): (u64, u64)) {
+        state.reported = state.done_bytes;
+        self.events.send(FetchEvent::Progress {
+            file: file.to_owned(),
+            file_done_bytes: done,
+            file_total_bytes: of,
+            done_bytes: state.done_bytes,
+            total_bytes: self.total_bytes,
+        });
     }
 }
 
@@ -56,18 +68,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn adds_files_up_and_never_goes_back() {
+    fn adds_files_up_and_goes_back_only_where_one_starts_over() {
         let (events, mut received) = Events::new();
         let tally = Tally::new(30, events);
         for (file, done, of) in [("a", 4, 10), ("b", 5, 20), ("a", 4, 10), ("a", 3, 10), ("a", 10, 10)] {
             tally.advance(file, done, of);
         }
+        tally.start_over("a", 10);
+        tally.advance("a", 7, 10);
         drop(tally);
         let mut seen = Vec::new();
         while let Some(FetchEvent::Progress { file, file_done_bytes, done_bytes, .. }) = received.blocking_recv() {
             seen.push((file, file_done_bytes, done_bytes));
         }
-        assert_eq!(seen, [("a".to_owned(), 4, 4), ("b".to_owned(), 5, 9), ("a".to_owned(), 10, 15)]);
+        let expected = [("a", 4, 4), ("b", 5, 9), ("a", 10, 15), ("a", 0, 5), ("a", 7, 12)];
+        assert_eq!(seen, expected.map(|(file, done, all)| (file.to_owned(), done, all)));
     }
 
     #[test]

@@ -4,13 +4,12 @@
 //! dimensions, type and place; then, aligned, the bytes of the tensors.
 
 use std::io::{self, Read};
-use std::path::Path;
 
-use super::excerpt::excerpt;
-use super::file;
+use super::excerpt::Excerpt;
 use super::ggml_type::Block;
-use super::source::{Source, Stop};
-use crate::{CacheError, Problem};
+use super::source::Source;
+use super::stop::Stop;
+use crate::Problem;
 
 /// The alignment where a file does not say another, in bytes.
 const DEFAULT_ALIGNMENT: u64 = 32;
@@ -26,11 +25,6 @@ const MAX_DEPTH: u32 = 8;
 // and dimensions.
 const MIN_VALUE: u64 = 8 + 1 + 4 + 1;
 const MIN_TENSOR: u64 = 8 + 4 + 4 + 8;
-
-/// Checks the file at `path`.
-pub(crate) fn problem(path: &Path) -> Result<Option<Problem>, CacheError> {
-    file::problem(path, check_gguf)
-}
 
 /// What is wrong with the GGUF file of `length` bytes that `source` reads from its beginning; `None` when its header is
 /// right. Reads the header, not the tensors, and keeps nothing of it.
@@ -188,7 +182,8 @@ fn tensor_end(source: &mut Source<impl Read>, alignment: u64) -> Result<u64, Sto
         return Err(Stop::malformed(format!("a name of {length} bytes is not possible for a tensor")));
     }
     let name = source.read("name", &mut name[..length as usize])?;
-    let malformed = |what: &str| Stop::malformed(format!("tensor {} {what}", excerpt(&String::from_utf8_lossy(name))));
+    let malformed =
+        |what: &str| Stop::malformed(format!("tensor {} {what}", Excerpt::of(&String::from_utf8_lossy(name))));
     let dimensions = source.u32("dimensions")?;
     if dimensions > MAX_DIMENSIONS {
         return Err(malformed(&format!("has {dimensions} dimensions")));

@@ -9,17 +9,19 @@
 //! | format | [safetensors' README](https://github.com/huggingface/safetensors#format) | [ggml's `docs/gguf.md`](https://github.com/ggml-org/ggml/blob/master/docs/gguf.md) |
 //! | length | exactly what the header says | at least what the tensors need |
 //! | names | none twice | not compared |
-//! | memory | the file's length, or 8 MiB where that is more | 64 KiB |
+//! | memory | at most the file's length, and 4 KiB | the same, and at most 64 KiB, and 4 KiB |
 
 mod dtype;
 mod entry;
 mod excerpt;
-mod file;
 mod ggml_type;
-pub(crate) mod gguf;
-pub(crate) mod safetensors;
+mod gguf;
+mod safetensors;
 mod source;
+mod stop;
 mod tensor_table;
+mod text;
+mod tokens;
 
 pub use gguf::check_gguf;
 pub use safetensors::check_safetensors;

@@ -2,28 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read, Take};
 
+use super::stop::Stop;
 use crate::Problem;
-
-/// Why a check ends early.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// The source cannot be read.
-    Io(io::Error),
-    /// The header is wrong.
-    Problem(Problem),
-}
-
-impl Stop {
-    pub(super) fn malformed(what: impl Into<String>) -> Self {
-        Self::Problem(Problem::Malformed(what.into()))
-    }
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
 
 /// No tokenizer makes a header as long, in bytes. What a header says costs this much reading at most.
 const MAX_HEADER: u64 = 256 << 20;

@@ -118,7 +118,7 @@ fn publish(layout: &Layout, model: &Source, brought: &[Brought]) -> Result<Strin
 /// Whether the cache has these bytes already.
 fn is_sound(blob: &Path, listed: &ListedFile) -> bool {
     let Ok(file) = File::open(blob) else { return false };
-    listed.digest.compute(&file, listed.size).is_ok_and(|actual| actual == listed.digest)
+    listed.digest.is_of(&file).unwrap_or(false)
 }
 
 /// A name for files that have no commit: 40 digits over their names and digests.

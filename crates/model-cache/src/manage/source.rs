@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::entries::walk;
 use super::manifest::Manifest;
 use super::state;
-use crate::{CacheError, Digest, Fault, Problem, checkpoint, gguf};
+use crate::{CacheError, Digest, Fault, Problem, checkpoint, weight_file};
 
 /// From this size on, the Hub keeps a file outside git, in bytes.
 const LARGE: u64 = 10 << 20;
@@ -44,7 +44,7 @@ impl Source {
         if metadata.is_file() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let problem = if state::is_gguf(&name) {
-                gguf::problem(path)?
+                weight_file::gguf(path)?
             } else {
                 Some(Problem::Malformed("a model is a directory or a .gguf file".to_owned()))
             };
@@ -75,7 +75,7 @@ impl Source {
         let has_checkpoint = files.iter().any(|file| file.name == "config.json");
         let ggufs: Vec<_> = files.iter().filter(|file| state::is_gguf(&file.name)).collect();
         for gguf in &ggufs {
-            faults.extend(gguf::problem(&gguf.path)?.map(|problem| Fault::new(&gguf.name, problem)));
+            faults.extend(weight_file::gguf(&gguf.path)?.map(|problem| Fault::new(&gguf.name, problem)));
         }
         if has_checkpoint || ggufs.is_empty() {
             faults.extend(checkpoint::faults(path)?);

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::contents::{Bytes, Content};
 use crate::listing::Listing;
 use crate::resolve::resolve;
-use crate::{AllowList, CacheConfig, CacheError, Fault, ModelSpec, Network, Problem, RepoId, gguf};
+use crate::{AllowList, CacheConfig, CacheError, Fault, ModelSpec, Network, Problem, RepoId, weight_file};
 
 const OUTSIDE: &str = "it is a link out of its repository";
 
@@ -32,7 +32,7 @@ pub(super) fn of_snapshot(
     let mut faults = Vec::new();
     for content in contents.iter().filter(|content| is_gguf(&content.name) && content.bytes != Bytes::Outside) {
         let listed = listing.file(&content.name).map(|listed| listed.size);
-        match content.readable().map(gguf::problem).transpose()? {
+        match content.readable().map(weight_file::gguf).transpose()? {
             None => faults.push(Fault::new(&content.name, Problem::Missing)),
             Some(Some(problem)) => faults.push(Fault::new(&content.name, problem)),
             Some(None) => match (listed, content.size()) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::de::IgnoredAny;
 
 use super::state;
-use crate::{CacheError, Digest, Problem, gguf, json, safetensors};
+use crate::{CacheError, Digest, Problem, json, weight_file};
 
 /// What came of verifying a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,9 +62,9 @@ impl fmt::Display for Verdict {
 /// What is wrong with the form of a file, by what its name says that it is.
 pub(super) fn form(name: &str, path: &Path) -> Result<Option<Problem>, CacheError> {
     if name.ends_with(".safetensors") {
-        safetensors::problem(path)
+        weight_file::safetensors(path)
     } else if state::is_gguf(name) {
-        gguf::problem(path)
+        weight_file::gguf(path)
     } else if name.ends_with(".json") && !name.contains('/') {
         Ok(json::read::<HashMap<String, IgnoredAny>>(path)?.err())
     } else {

@@ -3,7 +3,7 @@
 mod partial;
 mod ranges;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,9 +79,9 @@ impl Transfer {
     /// Removes bytes that are there and are not those of their name.
     async fn clear_damaged(&self, file: &ListedFile, blob: &Path) -> Result<(), CacheError> {
         let Ok(metadata) = fs::metadata(blob) else { return Ok(()) };
-        let found = ListedFile { size: metadata.len(), ..file.clone() };
-        if digest_of(blob, &found).await? == file.digest {
-            let (path, stated, actual) = (&file.path, file.size, found.size);
+        let (place, digest) = (blob.to_owned(), file.digest.clone());
+        if off_task(blob, move || digest.is_of(&File::open(place)?)).await? {
+            let (path, stated, actual) = (&file.path, file.size, metadata.len());
             return Err(self.hub.unusable(format!("it states {stated} bytes for {path}, which has {actual}")));
         }
         tracing::warn!(path = %blob.display(), "a file of the cache is damaged and is fetched again");
@@ -127,6 +127,7 @@ impl Transfer {
                 return Err(mismatch);
             }
             self.events.send(FetchEvent::Warning { message: format!("{mismatch}; it is fetched once more") });
+            self.tally.start_over(&file.path, file.size);
             second_try = true;
         }
     }
@@ -134,7 +135,7 @@ impl Transfer {
 
 async fn digest_of(path: &Path, file: &ListedFile) -> Result<Digest, CacheError> {
     let (place, expected, size) = (path.to_owned(), file.digest.clone(), file.size);
-    off_task(path, move || expected.compute(BufReader::new(fs::File::open(place)?), size)).await
+    off_task(path, move || expected.compute(BufReader::new(File::open(place)?), size)).await
 }
 
 /// Runs file work where it holds up no other task.

@@ -111,6 +111,12 @@ async fn digest_once() {
     let met = meet("digest-once", &SMALL).await;
     met.has_all();
     assert_eq!(met.hub.sent(WEIGHTS), 2 * SMALL.len(), "fetched once more");
+    let warned = met.events.iter().position(|event| matches!(event, FetchEvent::Warning { .. })).unwrap();
+    let mut done = met.events[warned..].iter().filter_map(|event| match event {
+        FetchEvent::Progress { file, file_done_bytes, .. } if file == WEIGHTS => Some(*file_done_bytes),
+        _ => None,
+    });
+    assert_eq!((done.next(), done.next_back()), (Some(0), Some(SMALL.len())), "it starts over");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@
 
 use half::f16;
 
-use super::block::{SUPER_BLOCK, nearest, sums};
+use super::block::{Part, SUPER_BLOCK, nearest, parts, sums};
 
 /// Values of a sub-block.
 pub(super) const SUB_BLOCK: usize = 32;
@@ -31,13 +31,6 @@ pub(super) struct AffineBlock {
     pub(super) levels: [u8; SUPER_BLOCK],
 }
 
-/// A sub-block: its values and how much the error of each counts.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    x: &'a [f32; SUB_BLOCK],
-    w: &'a [f32; SUB_BLOCK],
-}
-
 /// `x ≈ scale·q − min`, neither negative.
 #[derive(Clone, Copy)]
 struct Line {
@@ -55,8 +48,7 @@ struct Choice {
 
 /// Quantizes a super-block to levels `0..=TOP`.
 pub(super) fn quantize<const TOP: u8>(x: &[f32; SUPER_BLOCK], w: &[f32; SUPER_BLOCK]) -> AffineBlock {
-    let (xs, ws) = (x.as_chunks::<SUB_BLOCK>().0, w.as_chunks::<SUB_BLOCK>().0);
-    let parts: [Part<'_>; SUB_BLOCKS] = std::array::from_fn(|j| Part { x: &xs[j], w: &ws[j] });
+    let parts: [Part<'_, SUB_BLOCK>; SUB_BLOCKS] = parts(x, w);
     let lines = parts.map(|part| part.fit::<TOP>());
     let largest = |value: fn(&Line) -> f32| lines.iter().map(value).fold(0.0, f32::max);
     let mut factors = Line { scale: largest(|line| line.scale), min: largest(|line| line.min) };
@@ -116,7 +108,7 @@ impl Choice {
     }
 }
 
-impl Part<'_> {
+impl Part<'_, SUB_BLOCK> {
     /// The best line through the sub-block alone, of several step widths.
     fn fit<const TOP: u8>(self) -> Line {
         let top = f32::from(TOP);
@@ -201,7 +193,11 @@ impl Part<'_> {
 }
 
 /// The best factors for the integers that `choices` and `factors` give.
-fn refine<const TOP: u8>(parts: &[Part<'_>; SUB_BLOCKS], choices: &[Choice; SUB_BLOCKS], factors: Line) -> Line {
+fn refine<const TOP: u8>(
+    parts: &[Part<'_, SUB_BLOCK>; SUB_BLOCKS],
+    choices: &[Choice; SUB_BLOCKS],
+    factors: Line,
+) -> Line {
     // x ≈ d·a − dmin·b with a = scale·q and b = min.
     let [mut aa, mut ab, mut bb, mut ax, mut bx] = [0.0_f64; 5];
     for (part, choice) in parts.iter().zip(choices) {

@@ -27,6 +27,22 @@ pub(super) fn weights(importance: Option<&[f32]>) -> [f32; SUPER_BLOCK] {
     weights
 }
 
+/// A sub-block of `N` values, and how much the error of each counts.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a, const N: usize> {
+    pub(super) x: &'a [f32; N],
+    pub(super) w: &'a [f32; N],
+}
+
+/// The sub-blocks of a super-block, whose `SUPER_BLOCK / N` is `COUNT`.
+pub(super) fn parts<'a, const N: usize, const COUNT: usize>(
+    x: &'a [f32; SUPER_BLOCK],
+    w: &'a [f32; SUPER_BLOCK],
+) -> [Part<'a, N>; COUNT] {
+    let (xs, ws) = (x.as_chunks::<N>().0, w.as_chunks::<N>().0);
+    std::array::from_fn(|j| Part { x: &xs[j], w: &ws[j] })
+}
+
 /// The integer nearest to `value`, as a float, within `low..=high`.
 #[inline(always)]
 pub(super) fn nearest(value: f32, low: f32, high: f32) -> f32 {

@@ -3,7 +3,7 @@
 
 use half::f16;
 
-use super::block::{SUPER_BLOCK, nearest, sums};
+use super::block::{Part, SUPER_BLOCK, nearest, parts, sums};
 
 pub(super) const BYTES: usize = 210;
 const SUB_BLOCK: usize = 16;
@@ -18,13 +18,6 @@ const ROUNDS: usize = 3;
 const WIDTHS: usize = 16;
 const REACH: f32 = 2.0;
 
-/// A sub-block: its values and how much the error of each counts.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    x: &'a [f32; SUB_BLOCK],
-    w: &'a [f32; SUB_BLOCK],
-}
-
 /// A scale, integer or not, and the error that it leaves.
 #[derive(Clone, Copy)]
 struct Choice {
@@ -34,8 +27,7 @@ struct Choice {
 
 /// Writes a super-block.
 pub(super) fn encode(x: &[f32; SUPER_BLOCK], w: &[f32; SUPER_BLOCK], out: &mut [u8; BYTES]) {
-    let (xs, ws) = (x.as_chunks::<SUB_BLOCK>().0, w.as_chunks::<SUB_BLOCK>().0);
-    let parts: [Part<'_>; SUB_BLOCKS] = std::array::from_fn(|j| Part { x: &xs[j], w: &ws[j] });
+    let parts: [Part<'_, SUB_BLOCK>; SUB_BLOCKS] = parts(x, w);
     let fits = parts.map(Part::fit);
     let largest = fits.iter().copied().fold(0.0_f32, |a, b| if b.abs() > a.abs() { b } else { a });
     // The largest scale becomes −128, which a signed byte has on one side only.
@@ -71,7 +63,7 @@ fn inverse(scale: f32) -> f32 {
     if scale == 0.0 { 0.0 } else { scale.recip() }
 }
 
-impl Part<'_> {
+impl Part<'_, SUB_BLOCK> {
     /// The best scale of the sub-block alone, of several step widths with either sign.
     fn fit(self) -> f32 {
         let extreme = self.x.iter().copied().fold(0.0_f32, |a, b| if b.abs() > a.abs() { b } else { a });
@@ -127,7 +119,7 @@ impl Part<'_> {
 }
 
 /// The best factor for the integers that `choices` and `d` give.
-fn refine(parts: &[Part<'_>; SUB_BLOCKS], choices: &[Choice; SUB_BLOCKS], d: f32) -> f32 {
+fn refine(parts: &[Part<'_, SUB_BLOCK>; SUB_BLOCKS], choices: &[Choice; SUB_BLOCKS], d: f32) -> f32 {
     let (mut ax, mut aa) = (0.0_f64, 0.0_f64);
     for (part, choice) in parts.iter().zip(choices) {
         let inverse = inverse(d * choice.scale);
