@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::qwen3;
-use qwen_runtime::{Checkpoint, Engine, LogitsAt, QuantizedWeights, SequenceStep, TensorName};
+use qwen_runtime::{Checkpoint, CpuEngine, Engine, LogitsAt, QuantizedWeights, RuntimeError, SequenceStep, TensorName};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, TensorView};
@@ -103,6 +103,20 @@ fn opinion(directory: &Path, config: &Value, tokens: &[u32]) -> Vec<f32> {
     model.forward(&input, 0).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
+/// The engines that take the checkpoint's heads; the cpu engine wants multiples of 16.
+fn engines(path: &Path) -> Vec<Box<dyn Engine>> {
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(logits::engine(path, QuantizedWeights::Keep))];
+    let checkpoint = Checkpoint::open(path).unwrap();
+    match CpuEngine::load(&checkpoint, logits::cpu_config(QuantizedWeights::Keep), &|_, _| {}) {
+        Ok(engine) => engines.push(Box::new(engine)),
+        Err(error) => {
+            assert!(matches!(error, RuntimeError::UnsupportedCheckpoint { .. }), "{error}");
+            assert!(!checkpoint.architecture().head_dim.is_multiple_of(16), "{error}");
+        }
+    }
+    engines
+}
+
 #[test]
 fn candle_transformers_agrees_on_unusual_shapes() {
     let tokens: Vec<u32> = (0..70).map(|index| (index * 37 + 5) % 320).collect();
@@ -119,13 +133,15 @@ fn candle_transformers_agrees_on_unusual_shapes() {
         let directory = tempfile::tempdir().unwrap();
         write_checkpoint(directory.path(), &config, shards);
         let expected = opinion(directory.path(), &config, &tokens);
-        let mut engine = logits::engine(directory.path(), QuantizedWeights::Keep);
-        let sequence = engine.allocate().unwrap();
-        let step = SequenceStep { sequence, position: 0, tokens: &tokens, logits: LogitsAt::Last };
-        let actual = engine.step(&[step]).unwrap().remove(0);
         let largest = expected.iter().fold(0.0_f32, |max, value| max.max(value.abs()));
-        let worst = actual.values().iter().zip(&expected).map(|(a, e)| (a - e).abs()).fold(0.0_f32, f32::max);
-        assert_eq!(actual.values().len(), expected.len());
-        assert!(worst <= 2e-4 * (largest / 10.0).max(1.0), "{label}: off by {worst} of {largest}");
+        for mut engine in engines(directory.path()) {
+            let sequence = engine.allocate().unwrap();
+            let step = SequenceStep { sequence, position: 0, tokens: &tokens, logits: LogitsAt::Last };
+            let actual = engine.step(&[step]).unwrap().remove(0);
+            let worst = actual.values().iter().zip(&expected).map(|(a, e)| (a - e).abs()).fold(0.0_f32, f32::max);
+            assert_eq!(actual.values().len(), expected.len());
+            let label = format!("{label} on {}", engine.description());
+            assert!(worst <= 2e-4 * (largest / 10.0).max(1.0), "{label}: off by {worst} of {largest}");
+        }
     }
 }
