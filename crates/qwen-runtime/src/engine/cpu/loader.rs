@@ -42,21 +42,15 @@ impl<'a> Loader<'a> {
         team: &'a mut Team,
         quantized: QuantizedWeights,
     ) -> Result<Self, RuntimeError> {
-        let mut loader = Self { checkpoint, team, weights: Weights::with_room_for(std::iter::empty())?, quantized };
         let mut sizes = Vec::new();
         for name in checkpoint.architecture().tensor_names() {
             let stored = checkpoint.tensor(name)?;
             if let [rows, columns] = stored.shape[..] {
-                let dtype = if loader.widens(stored.dtype) { StoredType::F32 } else { stored.dtype };
+                let dtype = if widens(quantized, stored.dtype) { StoredType::F32 } else { stored.dtype };
                 sizes.push((dtype, rows, columns));
             }
         }
-        loader.weights = Weights::with_room_for(sizes.into_iter())?;
-        Ok(loader)
-    }
-
-    fn widens(&self, dtype: StoredType) -> bool {
-        self.quantized == QuantizedWeights::Dequantize && dtype.is_quantized()
+        Ok(Self { checkpoint, team, weights: Weights::with_room_for(sizes.into_iter())?, quantized })
     }
 
     /// A vector, such as a norm's weight.
@@ -70,7 +64,7 @@ impl<'a> Loader<'a> {
     /// A matrix `(out, in)`.
     pub(super) fn matrix(&mut self, name: TensorName) -> Result<PackedMatrix, RuntimeError> {
         let stored = self.checkpoint.tensor(name)?;
-        if self.widens(stored.dtype) {
+        if widens(self.quantized, stored.dtype) {
             return Ok(self.weights.pack_widened(&stored, self.team));
         }
         let checkpoint = self.checkpoint;
@@ -91,6 +85,11 @@ impl<'a> Loader<'a> {
         };
         Ok(Linear { weight, bias })
     }
+}
+
+/// Whether a matrix of that type becomes one of floats.
+fn widens(quantized: QuantizedWeights, dtype: StoredType) -> bool {
+    quantized == QuantizedWeights::Dequantize && dtype.is_quantized()
 }
 
 /// The values of a dense tensor.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memmap2::{Advice, MmapMut};
+use memmap2::MmapMut;
 
 use super::kernels::{Chunks, ROWS, RowGroup, SMALL, Team, plane};
 use crate::checkpoint::{StoredTensor, StoredType};
@@ -43,7 +43,7 @@ impl Weights {
             .map_err(|error| RuntimeError::Compute(format!("{bytes} bytes for the weights: {error}")))?;
         // Where the system has no huge pages, small ones do.
         #[cfg(target_os = "linux")]
-        drop(memory.advise(Advice::HugePage));
+        drop(memory.advise(memmap2::Advice::HugePage));
         Ok(Self { memory, used: 0 })
     }
 
