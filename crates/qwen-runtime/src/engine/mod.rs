@@ -7,6 +7,7 @@ pub(crate) mod blocks;
 pub(crate) mod candle;
 pub(crate) mod cpu;
 mod rope;
+mod step;
 
 use crate::TokenId;
 use crate::checkpoint::Architecture;
@@ -32,6 +33,17 @@ pub enum LogitsAt {
     Last,
     /// After every token.
     All,
+}
+
+impl LogitsAt {
+    /// Rows of logits that a sequence of `tokens` new tokens gets.
+    pub(crate) fn rows(self, tokens: usize) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Last => 1,
+            Self::All => tokens,
+        }
+    }
 }
 
 /// One sequence's part of a step.

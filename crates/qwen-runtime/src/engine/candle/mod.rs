@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device};
 
-use super::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep, require_length};
+use super::step::{StepCheck, split_logits};
+use super::{Capacity, Engine, Logits, SequenceId, SequenceStep, require_length};
 use crate::TokenId;
 use crate::checkpoint::{Architecture, Checkpoint};
 use crate::error::RuntimeError;
@@ -112,24 +113,12 @@ impl CandleEngine {
 
     /// Checks a step before anything is computed, and lays it out flat.
     fn flat_batch(&self, batch: &[SequenceStep<'_>]) -> Result<FlatBatch, RuntimeError> {
-        let invalid = |reason: String| Err(RuntimeError::InvalidStep(reason));
         let mut flat = FlatBatch { tokens: Vec::new(), positions: Vec::new(), rows: Vec::new(), wanted: Vec::new() };
-        let mut seen = std::collections::HashSet::new();
+        let mut check = StepCheck::new(self.architecture.vocab_size);
         for step in batch {
             let past = self.sequence(step.sequence)?.len();
             let len = step.tokens.len();
-            if !seen.insert(step.sequence) {
-                return invalid("a sequence occurs twice".to_owned());
-            }
-            if step.position != past {
-                return invalid(format!("position {} in a sequence of {past} tokens", step.position));
-            }
-            if len == 0 {
-                return invalid("a sequence has no new tokens".to_owned());
-            }
-            if let Some(token) = step.tokens.iter().find(|&&token| token as usize >= self.architecture.vocab_size) {
-                return invalid(format!("token {token} is no row of the embedding"));
-            }
+            check.part(step, past)?;
             let limit = self.capacity().max_sequence_len;
             if past + len > limit {
                 return Err(RuntimeError::CacheFull { needed: len, available: limit - past });
@@ -138,11 +127,7 @@ impl CandleEngine {
             flat.tokens.extend_from_slice(step.tokens);
             // Positions fit: the context is bounded by the architecture's checked limit.
             flat.positions.extend((past..past + len).map(|position| position as u32));
-            let first_wanted = match step.logits {
-                LogitsAt::None => len,
-                LogitsAt::Last => len - 1,
-                LogitsAt::All => 0,
-            };
+            let first_wanted = len - step.logits.rows(len);
             flat.wanted.extend((start + first_wanted..start + len).map(|row| row as u32));
             let mask = kv_cache::causal_mask(len, past, &self.device)?;
             flat.rows.push(Rows { start, len, mask });
@@ -234,18 +219,6 @@ impl Engine for CandleEngine {
         for (step, sequence) in batch.iter().zip(sequences) {
             sequence.tokens.extend_from_slice(step.tokens);
         }
-        let vocab_size = self.architecture.vocab_size;
-        let mut rest = values.as_slice();
-        let logits = batch.iter().map(|step| {
-            let rows = match step.logits {
-                LogitsAt::None => 0,
-                LogitsAt::Last => 1,
-                LogitsAt::All => step.tokens.len(),
-            };
-            let (own, after) = rest.split_at(rows * vocab_size);
-            rest = after;
-            Logits::new(own.to_vec(), vocab_size)
-        });
-        Ok(logits.collect())
+        Ok(split_logits(values, batch, self.architecture.vocab_size))
     }
 }

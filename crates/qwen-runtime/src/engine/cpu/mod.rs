@@ -9,12 +9,11 @@ mod model;
 mod packed;
 mod pass;
 
-use std::collections::HashSet;
-
 pub use config::{CpuConfig, KvType};
 pub use kernels::KernelSet;
 
 use super::blocks::BlockPool;
+use super::step::{StepCheck, split_logits};
 use super::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep};
 use crate::TokenId;
 use crate::checkpoint::{Architecture, Checkpoint};
@@ -79,24 +78,8 @@ impl CpuEngine {
 
     /// Checks a step before anything is computed.
     fn check(&self, batch: &[SequenceStep<'_>]) -> Result<(), RuntimeError> {
-        let invalid = |reason: String| Err(RuntimeError::InvalidStep(reason));
-        let mut seen = HashSet::new();
-        for step in batch {
-            let past = self.pool.len(step.sequence)?;
-            if !seen.insert(step.sequence) {
-                return invalid("a sequence occurs twice".to_owned());
-            }
-            if step.position != past {
-                return invalid(format!("position {} in a sequence of {past} tokens", step.position));
-            }
-            if step.tokens.is_empty() {
-                return invalid("a sequence has no new tokens".to_owned());
-            }
-            if let Some(token) = step.tokens.iter().find(|&&token| token as usize >= self.architecture.vocab_size) {
-                return invalid(format!("token {token} is no row of the embedding"));
-            }
-        }
-        Ok(())
+        let mut check = StepCheck::new(self.architecture.vocab_size);
+        batch.iter().try_for_each(|step| check.part(step, self.pool.len(step.sequence)?))
     }
 
     /// The step in pieces of at most [`MAX_ROWS`] rows, in order.
@@ -191,27 +174,6 @@ impl Engine for CpuEngine {
         for step in batch {
             self.pool.append(step.sequence, step.tokens)?;
         }
-        Ok(split(values, batch, self.architecture.vocab_size))
+        Ok(split_logits(values, batch, self.architecture.vocab_size))
     }
-}
-
-/// Hands each sequence its rows of the logits.
-fn split(values: Vec<f32>, batch: &[SequenceStep<'_>], vocab_size: usize) -> Vec<Logits> {
-    let rows = |step: &SequenceStep<'_>| match step.logits {
-        LogitsAt::None => 0,
-        LogitsAt::Last => 1,
-        LogitsAt::All => step.tokens.len(),
-    };
-    if let [only] = batch
-        && rows(only) * vocab_size == values.len()
-    {
-        return vec![Logits::new(values, vocab_size)];
-    }
-    let mut rest = values.as_slice();
-    let logits = batch.iter().map(|step| {
-        let (own, after) = rest.split_at(rows(step) * vocab_size);
-        rest = after;
-        Logits::new(own.to_vec(), vocab_size)
-    });
-    logits.collect()
 }
