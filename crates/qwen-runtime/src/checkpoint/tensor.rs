@@ -1,5 +1,8 @@
 //! Tensors as a checkpoint stores them, and their names in its two file formats.
 
+use half::f16;
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+
 /// Block size of the K-quants, in values.
 const SUPER_BLOCK: usize = 256;
 
@@ -71,6 +74,29 @@ impl StoredType {
     /// Whether the values are blocks of small integers.
     pub fn is_quantized(self) -> bool {
         self.block_len() > 1
+    }
+
+    /// Reads plain numbers of this type; `None` when they are blocks.
+    pub(crate) fn widen(self, raw: &[u8], values: &mut [f32]) -> Option<()> {
+        let pairs = raw.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes));
+        match self {
+            Self::F32 => {
+                for (value, bytes) in values.iter_mut().zip(raw.as_chunks().0) {
+                    *value = f32::from_le_bytes(*bytes);
+                }
+            }
+            Self::BF16 => {
+                for (value, bits) in values.iter_mut().zip(pairs) {
+                    *value = f32::from_bits(u32::from(bits) << 16);
+                }
+            }
+            Self::F16 => {
+                let bits: Vec<u16> = pairs.collect();
+                bits.reinterpret_cast::<f16>().convert_to_f32_slice(values);
+            }
+            _ => return None,
+        }
+        Some(())
     }
 
     /// Bytes of a tensor of `shape` (row-major, the last dimension contiguous); `None` when a row

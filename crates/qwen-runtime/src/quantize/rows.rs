@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 use super::block::{self, SUPER_BLOCK};
@@ -83,7 +83,7 @@ impl RowCodec<'_> {
     }
 
     fn convert_row(&self, raw: &[u8], values: &mut [f32], out: &mut [u8]) -> Result<(), Fault> {
-        widen(self.source, raw, values)?;
+        self.source.widen(raw, values).ok_or(Fault::Mismatch)?;
         check(self.target, values)?;
         match self.target {
             StoredType::F32 => {
@@ -132,29 +132,6 @@ impl RowCodec<'_> {
             encode(values, &block::weights(importance), out);
         }
     }
-}
-
-/// Reads a row of plain numbers.
-fn widen(source: StoredType, raw: &[u8], values: &mut [f32]) -> Result<(), Fault> {
-    let pairs = raw.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes));
-    match source {
-        StoredType::F32 => {
-            for (value, bytes) in values.iter_mut().zip(raw.as_chunks().0) {
-                *value = f32::from_le_bytes(*bytes);
-            }
-        }
-        StoredType::BF16 => {
-            for (value, bits) in values.iter_mut().zip(pairs) {
-                *value = f32::from_bits(u32::from(bits) << 16);
-            }
-        }
-        StoredType::F16 => {
-            let bits: Vec<u16> = pairs.collect();
-            bits.reinterpret_cast::<f16>().convert_to_f32_slice(values);
-        }
-        _ => return Err(Fault::Mismatch),
-    }
-    Ok(())
 }
 
 /// Refuses what the target cannot hold: it would be found as nonsense in the middle of an answer.

@@ -1,10 +1,8 @@
 //! Brings the tensors of a checkpoint into the form that the kernels read.
 
-use half::{bf16, f16};
-
 use super::kernels::{Precision, RowGroup, Team};
 use super::packed::{PackedMatrix, Weights};
-use crate::checkpoint::{AttentionBias, Checkpoint, LayerTensor, StoredTensor, StoredType, TensorName};
+use crate::checkpoint::{AttentionBias, Checkpoint, LayerTensor, StoredType, TensorName};
 use crate::engine::candle::QuantizedWeights;
 use crate::error::RuntimeError;
 
@@ -56,9 +54,11 @@ impl<'a> Loader<'a> {
     /// A vector, such as a norm's weight.
     pub(super) fn vector(&self, name: TensorName) -> Result<Vec<f32>, RuntimeError> {
         let stored = self.checkpoint.tensor(name)?;
-        floats(&stored).ok_or_else(|| {
+        let mut values = vec![0.0; stored.shape.iter().product()];
+        stored.dtype.widen(stored.bytes, &mut values).ok_or_else(|| {
             RuntimeError::unsupported(self.checkpoint.path(), format!("{} is quantized, a vector", name.in_gguf()))
-        })
+        })?;
+        Ok(values)
     }
 
     /// A matrix `(out, in)`.
@@ -90,15 +90,4 @@ impl<'a> Loader<'a> {
 /// Whether a matrix of that type becomes one of floats.
 fn widens(quantized: QuantizedWeights, dtype: StoredType) -> bool {
     quantized == QuantizedWeights::Dequantize && dtype.is_quantized()
-}
-
-/// The values of a dense tensor.
-fn floats(stored: &StoredTensor<'_>) -> Option<Vec<f32>> {
-    let bytes = stored.bytes;
-    Some(match stored.dtype {
-        StoredType::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        StoredType::F16 => bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        StoredType::BF16 => bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-        _ => return None,
-    })
 }
