@@ -25,7 +25,8 @@ const NIBBLES: usize = ROWS * SMALL / 2;
 /// d, dmin, scales and mins of a Q4_K or Q5_K super-block.
 const AFFINE_HEADER: usize = 256;
 
-/// A super-block of 256 columns: integer scales for each 16 or 32, one real scale for all.
+/// A super-block of 256 columns: integer scales for each 16 or 32, one real scale for all. What is
+/// given here is the form of Q4_K and Q5_K, whose header holds scales and minima.
 pub(super) trait SuperBlocks {
     /// Largest weight.
     const MAX: i32;
@@ -37,56 +38,21 @@ pub(super) trait SuperBlocks {
     const BLOCK: usize;
 
     /// Where block `index` of a group of `blocks` starts, and where its `d` is.
-    unsafe fn block(group: *const u8, index: usize, blocks: usize) -> Block;
+    #[inline(always)]
+    unsafe fn block(group: *const u8, index: usize, _blocks: usize) -> Block {
+        // SAFETY: the caller's group holds more than `index` blocks.
+        let at = unsafe { group.add(index * Self::BLOCK) };
+        Block { at, d: at }
+    }
     /// Eight vectors of the 32 columns number `part`.
     unsafe fn weights<S: Simd>(block: Block, part: usize, lane: usize) -> [S::I; 8];
     /// The scale number `index`, a whole number.
-    unsafe fn scale<S: Simd>(block: Block, index: usize, lane: usize) -> S::F;
-    /// Minima of the 32 columns number `2 · pair` and the next, as two `i16`.
-    unsafe fn minima<S: Simd>(block: Block, pair: usize, lane: usize) -> S::I;
-    unsafe fn d<S: Simd>(block: Block, lane: usize) -> S::F;
-    /// The factor of the minima, negated.
-    unsafe fn d_min<S: Simd>(block: Block, lane: usize) -> S::F;
-}
-
-/// The places of a super-block.
-#[derive(Clone, Copy)]
-pub(super) struct Block {
-    pub(super) at: *const u8,
-    d: *const u8,
-}
-
-/// Bytes that blocks of f16 scales take before the weights, so that these stay on a cache line.
-pub(crate) const fn plane(blocks: usize) -> usize {
-    (blocks * 2 * ROWS).next_multiple_of(64)
-}
-
-/// The low and the high nibbles of `half` the vectors of 32 columns.
-#[inline(always)]
-unsafe fn nibbles<S: Simd>(from: *const u8, lane: usize) -> [S::I; 8] {
-    // SAFETY: the caller's block holds 256 bytes of nibbles here.
-    unsafe {
-        let mask = S::splat_i(0x0f0f_0f0f);
-        let mut out = [mask; 8];
-        for j in 0..4 {
-            let both = S::load_i(from.add(64 * j + 4 * lane));
-            out[2 * j] = S::and(both, mask);
-            out[2 * j + 1] = S::and(S::shr::<4>(both), mask);
-        }
-        out
-    }
-}
-
-/// What Q4_K and Q5_K share.
-struct Affine;
-
-impl Affine {
     #[inline(always)]
     unsafe fn scale<S: Simd>(block: Block, index: usize, lane: usize) -> S::F {
         // SAFETY: the header holds 8 × 16 bytes of scales after 64 bytes of d and dmin.
         unsafe { S::to_f(S::and(S::load_u8(block.at.add(64 + 16 * index + lane)), S::splat_i(63))) }
     }
-
+    /// Minima of the 32 columns number `2 · pair` and the next, as two `i16`.
     #[inline(always)]
     unsafe fn minima<S: Simd>(block: Block, pair: usize, lane: usize) -> S::I {
         // SAFETY: the header holds 8 × 16 bytes of scales and then 16 × 4 bytes of mins.
@@ -106,6 +72,45 @@ impl Affine {
             S::or(S::or(low, S::shl::<16>(next)), S::or(first, second))
         }
     }
+    #[inline(always)]
+    unsafe fn d<S: Simd>(block: Block, lane: usize) -> S::F {
+        // SAFETY: 16 halves stand there.
+        unsafe { S::load_f16(block.d.cast::<u16>().add(lane)) }
+    }
+    /// The factor of the minima, negated.
+    #[inline(always)]
+    unsafe fn d_min<S: Simd>(block: Block, lane: usize) -> S::F {
+        // SAFETY: and in the header 16 more.
+        unsafe { S::load_f16(block.d.cast::<u16>().add(ROWS + lane)) }
+    }
+}
+
+/// The places of a super-block.
+#[derive(Clone, Copy)]
+pub(super) struct Block {
+    pub(super) at: *const u8,
+    d: *const u8,
+}
+
+/// Bytes that blocks of f16 scales take before the weights, so that these stay on a cache line.
+pub(crate) const fn plane(blocks: usize) -> usize {
+    (blocks * 2 * ROWS).next_multiple_of(64)
+}
+
+/// Eight vectors of the nibbles of 32 columns.
+#[inline(always)]
+unsafe fn nibbles<S: Simd>(from: *const u8, lane: usize) -> [S::I; 8] {
+    // SAFETY: the caller's block holds 256 bytes of nibbles here.
+    unsafe {
+        let mask = S::splat_i(0x0f0f_0f0f);
+        let mut out = [mask; 8];
+        for j in 0..4 {
+            let both = S::load_i(from.add(64 * j + 4 * lane));
+            out[2 * j] = S::and(both, mask);
+            out[2 * j + 1] = S::and(S::shr::<4>(both), mask);
+        }
+        out
+    }
 }
 
 pub(crate) struct Q4K;
@@ -117,35 +122,9 @@ impl SuperBlocks for Q4K {
     const BLOCK: usize = AFFINE_HEADER + 8 * NIBBLES;
 
     #[inline(always)]
-    unsafe fn block(group: *const u8, index: usize, _blocks: usize) -> Block {
-        // SAFETY: the caller's group holds more than `index` blocks.
-        let at = unsafe { group.add(index * Self::BLOCK) };
-        Block { at, d: at }
-    }
-    #[inline(always)]
     unsafe fn weights<S: Simd>(block: Block, part: usize, lane: usize) -> [S::I; 8] {
         // SAFETY: `part` is below 8, so that the nibbles are inside the block.
         unsafe { nibbles::<S>(block.at.add(AFFINE_HEADER + part * NIBBLES), lane) }
-    }
-    #[inline(always)]
-    unsafe fn scale<S: Simd>(block: Block, index: usize, lane: usize) -> S::F {
-        // SAFETY: the caller's.
-        unsafe { Affine::scale::<S>(block, index, lane) }
-    }
-    #[inline(always)]
-    unsafe fn minima<S: Simd>(block: Block, pair: usize, lane: usize) -> S::I {
-        // SAFETY: the caller's.
-        unsafe { Affine::minima::<S>(block, pair, lane) }
-    }
-    #[inline(always)]
-    unsafe fn d<S: Simd>(block: Block, lane: usize) -> S::F {
-        // SAFETY: a block starts with 16 halves.
-        unsafe { S::load_f16(block.d.cast::<u16>().add(lane)) }
-    }
-    #[inline(always)]
-    unsafe fn d_min<S: Simd>(block: Block, lane: usize) -> S::F {
-        // SAFETY: and with 16 more.
-        unsafe { S::load_f16(block.d.cast::<u16>().add(ROWS + lane)) }
     }
 }
 
@@ -157,12 +136,6 @@ impl SuperBlocks for Q5K {
     const MINIMA: bool = true;
     const BLOCK: usize = AFFINE_HEADER + 8 * NIBBLES + ROWS * SUPER / 8;
 
-    #[inline(always)]
-    unsafe fn block(group: *const u8, index: usize, _blocks: usize) -> Block {
-        // SAFETY: the caller's group holds more than `index` blocks.
-        let at = unsafe { group.add(index * Self::BLOCK) };
-        Block { at, d: at }
-    }
     #[inline(always)]
     unsafe fn weights<S: Simd>(block: Block, part: usize, lane: usize) -> [S::I; 8] {
         // SAFETY: `part` is below 8; 8 × 64 bytes of fifth bits follow the nibbles. Bit `g` of
@@ -181,26 +154,6 @@ impl SuperBlocks for Q5K {
             out[7] = S::or(out[7], S::and(S::shr::<3>(bits), mask));
             out
         }
-    }
-    #[inline(always)]
-    unsafe fn scale<S: Simd>(block: Block, index: usize, lane: usize) -> S::F {
-        // SAFETY: the caller's.
-        unsafe { Affine::scale::<S>(block, index, lane) }
-    }
-    #[inline(always)]
-    unsafe fn minima<S: Simd>(block: Block, pair: usize, lane: usize) -> S::I {
-        // SAFETY: the caller's.
-        unsafe { Affine::minima::<S>(block, pair, lane) }
-    }
-    #[inline(always)]
-    unsafe fn d<S: Simd>(block: Block, lane: usize) -> S::F {
-        // SAFETY: a block starts with 16 halves.
-        unsafe { S::load_f16(block.d.cast::<u16>().add(lane)) }
-    }
-    #[inline(always)]
-    unsafe fn d_min<S: Simd>(block: Block, lane: usize) -> S::F {
-        // SAFETY: and with 16 more.
-        unsafe { S::load_f16(block.d.cast::<u16>().add(ROWS + lane)) }
     }
 }
 
@@ -247,11 +200,6 @@ impl SuperBlocks for Q6K {
     unsafe fn minima<S: Simd>(_block: Block, _pair: usize, _lane: usize) -> S::I {
         // SAFETY: the caller's.
         unsafe { S::splat_i(0) }
-    }
-    #[inline(always)]
-    unsafe fn d<S: Simd>(block: Block, lane: usize) -> S::F {
-        // SAFETY: the plane holds 16 halves for each block.
-        unsafe { S::load_f16(block.d.cast::<u16>().add(lane)) }
     }
     #[inline(always)]
     unsafe fn d_min<S: Simd>(_block: Block, _lane: usize) -> S::F {
