@@ -95,23 +95,21 @@ impl<T: KvElement> Layers<T> {
     }
 }
 
+/// Writes a key and a value: block, position in it, key, value.
+type WriteKv<'a> = dyn FnMut(usize, usize, &[f32], &[f32]) + 'a;
+
 impl HeadsMut<'_> {
-    /// Has `write` write into the head's blocks through a function of block, position in it, key
-    /// and value.
-    pub(super) fn write(&self, head: usize, write: impl FnOnce(&mut dyn FnMut(usize, usize, &[f32], &[f32]))) {
+    /// Has `write` write into the head's blocks.
+    pub(super) fn write(&self, head: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
         match self {
-            Self::F16(heads, elements) => {
-                let blocks = heads.take(head);
-                write(&mut |block, position, key, value| {
-                    store(&mut blocks[block * elements..][..*elements], position, key, value);
-                });
-            }
-            Self::F32(heads, elements) => {
-                let blocks = heads.take(head);
-                write(&mut |block, position, key, value| {
-                    store(&mut blocks[block * elements..][..*elements], position, key, value);
-                });
-            }
+            Self::F16(heads, elements) => write_head(heads.take(head), *elements, write),
+            Self::F32(heads, elements) => write_head(heads.take(head), *elements, write),
         }
     }
+}
+
+fn write_head<T: KvElement>(blocks: &mut [T], elements: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
+    write(&mut |block, position, key, value| {
+        store(&mut blocks[block * elements..][..elements], position, key, value);
+    });
 }
