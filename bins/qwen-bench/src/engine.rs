@@ -104,14 +104,6 @@ impl EngineChoice {
     }
 }
 
-/// Bytes of that many keys or values.
-pub(crate) fn kv_bytes(kv_type: KvType, values: f64) -> f64 {
-    match kv_type {
-        KvType::F32 => 4.0 * values,
-        KvType::F16 => 2.0 * values,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;

@@ -3,7 +3,6 @@
 
 use qwen_runtime::{Architecture, Checkpoint, HeadWeights, KvType, RuntimeError, StoredType, TensorName};
 
-use crate::engine::kv_bytes;
 use crate::plan::Test;
 
 /// A model in numbers.
@@ -53,7 +52,7 @@ impl ModelFacts {
     pub(crate) fn bytes_per_token(&self, test: Test, kv_type: KvType) -> f64 {
         let weights = self.bytes_per_pass as f64 / test.sequences as f64;
         let context = test.depth as f64 + (test.generated + 1) as f64 / 2.0;
-        weights + kv_bytes(kv_type, self.kv_values as f64 * context)
+        weights + kv_type.value_bytes() as f64 * self.kv_values as f64 * context
     }
 }
 

@@ -65,8 +65,7 @@ impl EngineConfig {
     /// Bytes of a stored key or value.
     pub(super) fn kv_value_bytes(self) -> usize {
         match self {
-            Self::Cpu(CpuSettings { kv_type: KvType::F16, .. }) => 2,
-            Self::Cpu(CpuSettings { kv_type: KvType::F32, .. }) => 4,
+            Self::Cpu(settings) => settings.kv_type.value_bytes(),
             // candle stores keys and values as it computes them.
             Self::Candle(ComputeDevice::Cpu) => 4,
             Self::Candle(ComputeDevice::Cuda(_) | ComputeDevice::Metal(_)) => 2,

@@ -48,6 +48,16 @@ pub enum KvType {
     F32,
 }
 
+impl KvType {
+    /// Bytes of a key or value.
+    pub fn value_bytes(self) -> usize {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+        }
+    }
+}
+
 impl fmt::Display for KvType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
