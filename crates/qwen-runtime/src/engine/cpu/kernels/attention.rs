@@ -192,25 +192,6 @@ impl Rows {
     }
 }
 
-/// Runs `$call` with `$N` for `$n` query rows.
-macro_rules! with_queries {
-    ($n:expr, $max:expr, $N:ident => $call:expr) => {
-        if $n == 8 && $max == 8 {
-            const $N: usize = 8;
-            $call
-        } else if $n >= 4 {
-            const $N: usize = 4;
-            $call
-        } else if $n >= 2 {
-            const $N: usize = 2;
-            $call
-        } else {
-            const $N: usize = 1;
-            $call
-        }
-    };
-}
-
 kernel! {
     unsafe fn attend<S, W: Dense>(
         blocks: *const W::Stored,
@@ -240,7 +221,7 @@ kernel! {
                         for lane in (0..ROWS).step_by(S::LANES) {
                             let mut n = 0;
                             while n < rows {
-                                with_queries!(rows - n, S::COLUMNS, N => {
+                                with_columns!((rows - n).min(S::COLUMNS), N => {
                                     let (w, x) = (keys.add(lane), query.add(n * dim));
                                     let scores = dense_tile::<S, W, N>([S::splat(0.0); N], w, BLOCK_LEN, dim, x, dim);
                                     for (i, scores) in scores.into_iter().enumerate() {
@@ -258,7 +239,7 @@ kernel! {
                         for lane in (0..ROWS).step_by(S::LANES) {
                             let mut n = 0;
                             while n < rows {
-                                with_queries!(rows - n, S::COLUMNS, N => {
+                                with_columns!((rows - n).min(S::COLUMNS), N => {
                                     let mut sums = [S::splat(0.0); N];
                                     for (i, sum) in sums.iter_mut().enumerate() {
                                         *sum = S::load(state.values[n + i].as_ptr().add(part * ROWS + lane));

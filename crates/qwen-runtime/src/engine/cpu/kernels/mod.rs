@@ -40,6 +40,46 @@ macro_rules! kernel {
     };
 }
 
+/// Has `$call` run with `$N` for `$n` columns of a tile, at most eight; no set has larger ones.
+macro_rules! with_columns {
+    ($n:expr, $N:ident => $call:expr) => {
+        match $n {
+            1 => {
+                const $N: usize = 1;
+                $call
+            }
+            2 => {
+                const $N: usize = 2;
+                $call
+            }
+            3 => {
+                const $N: usize = 3;
+                $call
+            }
+            4 => {
+                const $N: usize = 4;
+                $call
+            }
+            5 => {
+                const $N: usize = 5;
+                $call
+            }
+            6 => {
+                const $N: usize = 6;
+                $call
+            }
+            7 => {
+                const $N: usize = 7;
+                $call
+            }
+            _ => {
+                const $N: usize = 8;
+                $call
+            }
+        }
+    };
+}
+
 mod activations;
 mod attention;
 #[cfg(target_arch = "x86_64")]

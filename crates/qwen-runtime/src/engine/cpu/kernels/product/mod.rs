@@ -3,46 +3,6 @@
 //! Each of the three kinds (super-blocks, small blocks, dense) fixes the order of its sums, the
 //! same for one token and for hundreds: a token's result does not depend on its company.
 
-/// Has `$call` run with `$N` for `$n` tokens, at most eight.
-macro_rules! with_columns {
-    ($n:expr, $N:ident => $call:expr) => {
-        match $n {
-            1 => {
-                const $N: usize = 1;
-                $call
-            }
-            2 => {
-                const $N: usize = 2;
-                $call
-            }
-            3 => {
-                const $N: usize = 3;
-                $call
-            }
-            4 => {
-                const $N: usize = 4;
-                $call
-            }
-            5 => {
-                const $N: usize = 5;
-                $call
-            }
-            6 => {
-                const $N: usize = 6;
-                $call
-            }
-            7 => {
-                const $N: usize = 7;
-                $call
-            }
-            _ => {
-                const $N: usize = 8;
-                $call
-            }
-        }
-    };
-}
-
 mod dense;
 mod row_group;
 mod small_blocks;

@@ -208,14 +208,8 @@ kernel! {
                 while token < tokens {
                     let (a, out) = (a.token(token), out.add(token * ROWS));
                     let tile = (tokens - token).min(S::COLUMNS);
-                    if tile == 8 {
-                        super_tile::<S, Q, Panel, 8>(&panel, index, a, out);
-                    } else if tile >= 4 {
-                        super_tile::<S, Q, Panel, 4>(&panel, index, a, out);
-                    } else {
-                        super_tile::<S, Q, Panel, 1>(&panel, index, a, out);
-                    }
-                    token += if tile == 8 { 8 } else if tile >= 4 { 4 } else { 1 };
+                    with_columns!(tile, N => super_tile::<S, Q, Panel, N>(&panel, index, a, out));
+                    token += tile;
                 }
             }
         }
