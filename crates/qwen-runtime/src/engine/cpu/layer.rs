@@ -1,6 +1,6 @@
 //! One decoder layer of Qwen3: attention with normed heads, and a gated feed-forward part.
 
-use super::kernels::{BLOCK_LEN, Chunks, Norm, Precision, ROWS, Shape, Tiles};
+use super::kernels::{BLOCK_LEN, Chunks, Norm, Precision, ROWS, RowGroup, Shape, Tiles};
 use super::kv_cache::{KvCache, Rows};
 use super::loader::{Linear, Loader};
 use super::pass::{Buffers, Pass};
@@ -78,7 +78,7 @@ impl DecoderLayer {
         let out = Chunks::new(&mut buffers.projected, tokens * ROWS);
         let activations = &buffers.activations;
         pass.team.run(total, &|range| {
-            for task in range {
+            let products = range.map(|task| {
                 let mut index = task;
                 let mut which = 0;
                 while index >= groups[which] {
@@ -87,11 +87,10 @@ impl DecoderLayer {
                 }
                 let linear = &self.projections[which];
                 let out = out.take(task);
-                linear.weight.group(weights, index).times(set.0, activations, out);
-                if !linear.bias.is_empty() {
-                    set.bias(out, &linear.bias[index * ROWS..]);
-                }
-            }
+                linear.start(index, out);
+                (linear.weight.group(weights, index), out)
+            });
+            RowGroup::add_products(set.0, activations, products);
         });
     }
 
@@ -187,8 +186,11 @@ impl DecoderLayer {
             let mut up = vec![0.0; tokens * ROWS];
             for index in range {
                 let gate = out.take(index);
-                self.gate.weight.group(weights, index).times(set.0, activations, gate);
-                self.up.weight.group(weights, index).times(set.0, activations, &mut up);
+                self.gate.start(index, gate);
+                self.up.start(index, &mut up);
+                let linears = [(&self.gate, &mut *gate), (&self.up, &mut up)];
+                let products = linears.map(|(linear, out)| (linear.weight.group(weights, index), out));
+                RowGroup::add_products(set.0, activations, products);
                 set.gate(gate, &up);
             }
         });
@@ -206,14 +208,12 @@ impl DecoderLayer {
         let activations = &buffers.activations;
         let x = Chunks::new(&mut buffers.x, tokens * ROWS);
         pass.team.run(linear.weight.groups(), &|range| {
-            let mut product = vec![0.0; tokens * ROWS];
-            for index in range {
-                linear.weight.group(weights, index).times(set.0, activations, &mut product);
-                if !linear.bias.is_empty() {
-                    set.bias(&mut product, &linear.bias[index * ROWS..]);
-                }
-                set.add(x.take(index), &product);
-            }
+            let products = range.map(|index| {
+                let x = x.take(index);
+                linear.add_bias(index, x);
+                (linear.weight.group(weights, index), x)
+            });
+            RowGroup::add_products(set.0, activations, products);
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Brings the tensors of a checkpoint into the form that the kernels read.
 
-use super::kernels::{Precision, RowGroup, Team};
+use super::kernels::{Precision, ROWS, RowGroup, Team};
 use super::packed::{PackedMatrix, Weights};
 use crate::checkpoint::{AttentionBias, Checkpoint, LayerTensor, StoredType, TensorName};
 use crate::engine::candle::QuantizedWeights;
@@ -25,6 +25,21 @@ pub(super) struct Linear {
 impl Linear {
     pub(super) fn precision(&self) -> Precision {
         RowGroup::precision(self.weight.dtype())
+    }
+
+    /// What a product of group `index` is added to, `[token][16 rows]`: the bias, or nothing.
+    pub(super) fn start(&self, index: usize, out: &mut [f32]) {
+        out.fill(0.0);
+        self.add_bias(index, out);
+    }
+
+    /// Adds the bias of group `index`'s rows to `out`, `[token][16 rows]`.
+    pub(super) fn add_bias(&self, index: usize, out: &mut [f32]) {
+        if let Some(bias) = self.bias.get(index * ROWS..) {
+            for token in out.chunks_exact_mut(ROWS) {
+                token.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+            }
+        }
     }
 
     /// Columns of the activations, and what they must come with.

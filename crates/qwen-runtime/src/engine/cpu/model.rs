@@ -134,7 +134,8 @@ impl Model {
         team.run(head.groups(), &|range| {
             let mut product = vec![0.0; wanted.len() * ROWS];
             for index in range {
-                head.group(weights, index).times(set.0, activations, &mut product);
+                product.fill(0.0);
+                RowGroup::add_products(set.0, activations, [(head.group(weights, index), &mut *product)]);
                 for (pieces, product) in pieces.iter().zip(product.chunks_exact(ROWS)) {
                     let to = pieces.take(index);
                     to.copy_from_slice(&product[..to.len()]);

@@ -154,41 +154,43 @@ impl ActivationRows<'_> {
         let row = self.floats.take(token);
         write(row);
         if self.precision.supers == Need::Yes {
-            let (values, scales) = (self.supers.values.take(token), self.supers.scales.take(token));
             let sums = self.supers.sums.take(token);
+            let (values, scales) = (self.supers.values.take(token), self.supers.scales.take(token));
             // SAFETY: the set was detected; slices check themselves.
-            unsafe { quantize::<Super>(set, row, values, scales) };
-            sum_groups::<16>(values, sums);
+            unsafe { quantize::<Super>(set, row, values, scales, sums) };
             for (pair, sums) in self.supers.pairs.take(token).iter_mut().zip(sums.chunks_exact(4)) {
                 let (low, high) = (-(sums[0] + sums[1]), -(sums[2] + sums[3]));
                 *pair = (low & 0xffff) | (high << 16);
             }
         }
         if self.precision.smalls == Need::Yes {
+            let sums = self.smalls.sums.take(token);
             let (values, scales) = (self.smalls.values.take(token), self.smalls.scales.take(token));
             // SAFETY: the set was detected; slices check themselves.
-            unsafe { quantize::<Small>(set, row, values, scales) };
-            sum_groups::<SMALL>(values, self.smalls.sums.take(token));
+            unsafe { quantize::<Small>(set, row, values, scales, sums) };
         }
     }
 }
 
-/// How many columns share a scale.
+/// How many columns share a scale, and how many a sum.
 pub(super) trait BlockLength {
     const LEN: usize;
+    const UNIT: usize;
 }
 struct Super;
 struct Small;
 impl BlockLength for Super {
     const LEN: usize = SUPER;
+    const UNIT: usize = 16;
 }
 impl BlockLength for Small {
     const LEN: usize = SMALL;
+    const UNIT: usize = SMALL;
 }
 
 kernel! {
-    /// To whole numbers in -127..=127, the largest of a block becoming 127.
-    unsafe fn quantize<S, B: BlockLength>(row: &[f32], values: &mut [i8], scales: &mut [f32]) {
+    /// To whole numbers in -127..=127, the largest of a block becoming 127, and their sums, negated.
+    unsafe fn quantize<S, B: BlockLength>(row: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
         /// Adding it leaves the nearest whole number in the lowest bits.
         const ROUND: f32 = 12_582_912.0;
         for ((row, values), scale) in row.chunks(B::LEN).zip(values.chunks_mut(B::LEN)).zip(scales) {
@@ -206,11 +208,8 @@ kernel! {
                 *value = (x * inverse + ROUND).to_bits() as i8;
             }
         }
-    }
-}
-
-fn sum_groups<const LEN: usize>(values: &[i8], sums: &mut [i32]) {
-    for (sum, values) in sums.iter_mut().zip(values.chunks_exact(LEN)) {
-        *sum = -values.iter().map(|&value| i32::from(value)).sum::<i32>();
+        for (sum, values) in sums.iter_mut().zip(values.chunks_exact(B::UNIT)) {
+            *sum = -values.iter().map(|&value| i32::from(value)).sum::<i32>();
+        }
     }
 }

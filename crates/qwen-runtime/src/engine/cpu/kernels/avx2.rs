@@ -11,6 +11,7 @@ pub(crate) struct Avx2;
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const COLUMNS: usize = 4;
+    const PAIR_COLUMNS: usize = 0;
     type F = __m256;
     type I = __m256i;
 
@@ -88,42 +89,52 @@ impl Simd for Avx2 {
         unsafe { _mm256_srl_epi32(x, _mm_cvtsi32_si128(N as i32)) }
     }
     #[inline(always)]
-    unsafe fn dot<const GROUPS: usize>(sum: __m256i, w: &[__m256i; GROUPS], a: *const i8, max: i32) -> __m256i {
+    unsafe fn dot<const V: usize, const GROUPS: usize>(
+        sums: [__m256i; V],
+        w: &[[__m256i; GROUPS]; V],
+        a: *const i8,
+        max: i32,
+    ) -> [__m256i; V] {
         // So many products of pairs fit into 16 bits before they must be widened.
         let run = (32767 / (2 * max * 127)) as usize;
-        let mut total = sum;
-        let mut group = 0;
-        while group < GROUPS {
-            unsafe {
-                let mut pairs = products(w[group], a.add(4 * group));
-                let mut next = group + 1;
-                while next < GROUPS && next < group + run {
-                    pairs = _mm256_add_epi16(pairs, products(w[next], a.add(4 * next)));
-                    next += 1;
+        let mut totals = sums;
+        for v in 0..V {
+            let mut group = 0;
+            while group < GROUPS {
+                unsafe {
+                    let mut pairs = products(w[v][group], a.add(4 * group));
+                    let mut next = group + 1;
+                    while next < GROUPS && next < group + run {
+                        pairs = _mm256_add_epi16(pairs, products(w[v][next], a.add(4 * next)));
+                        next += 1;
+                    }
+                    totals[v] = _mm256_add_epi32(totals[v], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+                    group = next;
                 }
-                total = _mm256_add_epi32(total, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-                group = next;
             }
         }
-        total
+        totals
     }
     #[inline(always)]
     unsafe fn signed(w: __m256i) -> __m256i {
         w
     }
     #[inline(always)]
-    unsafe fn dot_signed(w: &[__m256i; 8], a: *const i8, _negative_sum: i32) -> __m256i {
+    unsafe fn dot_signed<const V: usize>(w: &[[__m256i; 8]; V], a: *const i8, _negative_sum: i32) -> [__m256i; V] {
         // The instruction wants one side unsigned: |w| · (a with w's sign). A pair is at most
         // 2 · 128 · 127, which just fits.
-        let mut total = unsafe { _mm256_setzero_si256() };
-        for (group, &weights) in w.iter().enumerate() {
+        let mut totals = unsafe { [_mm256_setzero_si256(); V] };
+        for group in 0..8 {
             unsafe {
                 let activations = _mm256_set1_epi32(a.add(4 * group).cast::<i32>().read_unaligned());
-                let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(activations, weights));
-                total = _mm256_add_epi32(total, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+                for v in 0..V {
+                    let weights = w[v][group];
+                    let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(activations, weights));
+                    totals[v] = _mm256_add_epi32(totals[v], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+                }
             }
         }
-        total
+        totals
     }
     #[inline(always)]
     unsafe fn dot_pairs(sum: __m256i, w: __m256i, a: i32) -> __m256i {

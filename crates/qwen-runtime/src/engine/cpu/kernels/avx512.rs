@@ -11,6 +11,7 @@ pub(crate) struct Avx512;
 impl Simd for Avx512 {
     const LANES: usize = 16;
     const COLUMNS: usize = 8;
+    const PAIR_COLUMNS: usize = 6;
     type F = __m512;
     type I = __m512i;
 
@@ -87,15 +88,22 @@ impl Simd for Avx512 {
         unsafe { _mm512_srli_epi32::<N>(x) }
     }
     #[inline(always)]
-    unsafe fn dot<const GROUPS: usize>(sum: __m512i, w: &[__m512i; GROUPS], a: *const i8, _max: i32) -> __m512i {
-        let mut total = sum;
+    unsafe fn dot<const V: usize, const GROUPS: usize>(
+        sums: [__m512i; V],
+        w: &[[__m512i; GROUPS]; V],
+        a: *const i8,
+        _max: i32,
+    ) -> [__m512i; V] {
+        let mut totals = sums;
         for group in 0..GROUPS {
-            total = unsafe {
+            unsafe {
                 let activations = _mm512_set1_epi32(a.add(4 * group).cast::<i32>().read_unaligned());
-                _mm512_dpbusd_epi32(total, w[group], activations)
-            };
+                for v in 0..V {
+                    totals[v] = _mm512_dpbusd_epi32(totals[v], w[v][group], activations);
+                }
+            }
         }
-        total
+        totals
     }
     #[inline(always)]
     unsafe fn signed(w: __m512i) -> __m512i {
@@ -103,9 +111,9 @@ impl Simd for Avx512 {
         unsafe { _mm512_xor_si512(w, _mm512_set1_epi8(-128)) }
     }
     #[inline(always)]
-    unsafe fn dot_signed(w: &[__m512i; 8], a: *const i8, negative_sum: i32) -> __m512i {
+    unsafe fn dot_signed<const V: usize>(w: &[[__m512i; 8]; V], a: *const i8, negative_sum: i32) -> [__m512i; V] {
         // The 128 that each weight has too much is taken off at the start.
-        unsafe { Self::dot::<8>(_mm512_slli_epi32::<7>(_mm512_set1_epi32(negative_sum)), w, a, 255) }
+        unsafe { Self::dot([_mm512_slli_epi32::<7>(_mm512_set1_epi32(negative_sum)); V], w, a, 255) }
     }
     #[inline(always)]
     unsafe fn dot_pairs(sum: __m512i, w: __m512i, a: i32) -> __m512i {

@@ -53,26 +53,20 @@ impl Elementwise {
         // SAFETY: the set was detected; slices check themselves.
         unsafe { silu(self.0, gate, up) }
     }
-
-    /// `x + y`, into `x`.
-    pub(crate) fn add(self, x: &mut [f32], y: &[f32]) {
-        // SAFETY: the set was detected; slices check themselves.
-        unsafe { add(self.0, x, y) }
-    }
-
-    /// Adds `bias` to the rows of each token of one group, `[token][16]`.
-    pub(crate) fn bias(self, group: &mut [f32], bias: &[f32]) {
-        for token in group.chunks_exact_mut(ROWS) {
-            token.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-        }
-    }
 }
 
 kernel! {
     unsafe fn gather<S>(tiles: Tiles<'_>, token: usize, out: &mut [f32]) {
-        let groups = tiles.values.chunks_exact(tiles.tokens * ROWS);
-        for (to, group) in out.chunks_mut(ROWS).zip(groups) {
-            to.copy_from_slice(&group[token * ROWS..][..to.len()]);
+        let mut groups = tiles.values.chunks_exact(tiles.tokens * ROWS);
+        // Of a known length, a copy is one or two moves and no call.
+        let (whole, rest) = out.as_chunks_mut::<ROWS>();
+        for (to, group) in whole.iter_mut().zip(&mut groups) {
+            if let Some(from) = group[token * ROWS..].first_chunk() {
+                *to = *from;
+            }
+        }
+        if let Some(group) = groups.next() {
+            rest.copy_from_slice(&group[token * ROWS..][..rest.len()]);
         }
     }
 }
@@ -113,12 +107,6 @@ kernel! {
         for (gate, up) in gate.iter_mut().zip(up) {
             *gate = *gate / (1.0 + exp(-*gate)) * up;
         }
-    }
-}
-
-kernel! {
-    unsafe fn add<S>(x: &mut [f32], y: &[f32]) {
-        x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
     }
 }
 

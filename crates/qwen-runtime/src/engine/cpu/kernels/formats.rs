@@ -214,8 +214,8 @@ pub(super) trait SmallBlocks {
     const BLOCK: usize;
     /// Eight vectors of the 32 columns, ready for [`SmallBlocks::dot`].
     unsafe fn weights<S: Simd>(block: *const u8, lane: usize) -> [S::I; 8];
-    /// Their dot product with 32 activations whose sum is `-negative_sum`.
-    unsafe fn dot<S: Simd>(w: &[S::I; 8], a: *const i8, negative_sum: i32) -> S::I;
+    /// Their dot products, of `V` vectors of rows, with 32 activations whose sum is `-negative_sum`.
+    unsafe fn dot<S: Simd, const V: usize>(w: &[[S::I; 8]; V], a: *const i8, negative_sum: i32) -> [S::I; V];
 }
 
 pub(crate) struct Q80;
@@ -235,7 +235,7 @@ impl SmallBlocks for Q80 {
         }
     }
     #[inline(always)]
-    unsafe fn dot<S: Simd>(w: &[S::I; 8], a: *const i8, negative_sum: i32) -> S::I {
+    unsafe fn dot<S: Simd, const V: usize>(w: &[[S::I; 8]; V], a: *const i8, negative_sum: i32) -> [S::I; V] {
         // SAFETY: the caller's.
         unsafe { S::dot_signed(w, a, negative_sum) }
     }
@@ -252,10 +252,10 @@ impl SmallBlocks for Q40 {
         unsafe { nibbles::<S>(block, lane) }
     }
     #[inline(always)]
-    unsafe fn dot<S: Simd>(w: &[S::I; 8], a: *const i8, negative_sum: i32) -> S::I {
+    unsafe fn dot<S: Simd, const V: usize>(w: &[[S::I; 8]; V], a: *const i8, negative_sum: i32) -> [S::I; V] {
         // A stored weight is 8 too much.
         // SAFETY: the caller's.
-        unsafe { S::dot::<8>(S::shl::<3>(S::splat_i(negative_sum)), w, a, 15) }
+        unsafe { S::dot([S::shl::<3>(S::splat_i(negative_sum)); V], w, a, 15) }
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) struct Scalar;
 impl Simd for Scalar {
     const LANES: usize = 1;
     const COLUMNS: usize = 4;
+    const PAIR_COLUMNS: usize = 2;
     type F = f32;
     type I = u32;
 
@@ -94,30 +95,37 @@ impl Simd for Scalar {
         x >> N
     }
     #[inline(always)]
-    unsafe fn dot<const GROUPS: usize>(sum: u32, w: &[u32; GROUPS], a: *const i8, _max: i32) -> u32 {
-        let mut total = sum as i32;
-        for (group, weights) in w.iter().enumerate() {
-            for (byte, weight) in weights.to_le_bytes().into_iter().enumerate() {
+    unsafe fn dot<const V: usize, const GROUPS: usize>(
+        sums: [u32; V],
+        w: &[[u32; GROUPS]; V],
+        a: *const i8,
+        _max: i32,
+    ) -> [u32; V] {
+        let mut totals = sums;
+        for (total, w) in totals.iter_mut().zip(w) {
+            for (index, &weight) in w.map(u32::to_le_bytes).as_flattened().iter().enumerate() {
                 // SAFETY: the caller's pointer is good for `4 · GROUPS` bytes.
-                total += i32::from(weight) * i32::from(unsafe { a.add(4 * group + byte).read() });
+                let product = i32::from(weight) * i32::from(unsafe { a.add(index).read() });
+                *total = (*total as i32 + product) as u32;
             }
         }
-        total as u32
+        totals
     }
     #[inline(always)]
     unsafe fn signed(w: u32) -> u32 {
         w
     }
     #[inline(always)]
-    unsafe fn dot_signed(w: &[u32; 8], a: *const i8, _negative_sum: i32) -> u32 {
-        let mut total = 0;
-        for (group, weights) in w.iter().enumerate() {
-            for (byte, weight) in weights.to_le_bytes().into_iter().enumerate() {
+    unsafe fn dot_signed<const V: usize>(w: &[[u32; 8]; V], a: *const i8, _negative_sum: i32) -> [u32; V] {
+        let mut totals = [0; V];
+        for (total, w) in totals.iter_mut().zip(w) {
+            for (index, &weight) in w.map(u32::to_le_bytes).as_flattened().iter().enumerate() {
                 // SAFETY: the caller's pointer is good for 32 bytes.
-                total += i32::from(weight as i8) * i32::from(unsafe { a.add(4 * group + byte).read() });
+                let product = i32::from(weight as i8) * i32::from(unsafe { a.add(index).read() });
+                *total = (*total as i32 + product) as u32;
             }
         }
-        total as u32
+        totals
     }
     #[inline(always)]
     unsafe fn dot_pairs(sum: u32, w: u32, a: i32) -> u32 {

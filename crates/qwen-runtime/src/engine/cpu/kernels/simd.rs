@@ -18,6 +18,8 @@ pub(crate) trait Simd {
     const LANES: usize;
     /// Columns that a tile of a matrix product holds in registers.
     const COLUMNS: usize;
+    /// The same for a tile of two groups; 0 where the registers do not suffice for one.
+    const PAIR_COLUMNS: usize;
     type F: Copy;
     type I: Copy;
 
@@ -48,14 +50,20 @@ pub(crate) trait Simd {
     /// Shifts zeros in.
     unsafe fn shr<const N: u32>(x: Self::I) -> Self::I;
 
-    /// `sum + Σ w[i] · a[i]` over `4 · GROUPS` bytes: the weights unsigned and at most `max`, a
-    /// constant; the activations signed and at least -127, the same for all lanes.
-    unsafe fn dot<const GROUPS: usize>(sum: Self::I, w: &[Self::I; GROUPS], a: *const i8, max: i32) -> Self::I;
+    /// `sum + Σ w[i] · a[i]` over `4 · GROUPS` bytes for each of `V` vectors of rows: the weights
+    /// unsigned and at most `max`, a constant; the activations signed and at least -127, the same
+    /// for all lanes.
+    unsafe fn dot<const V: usize, const GROUPS: usize>(
+        sums: [Self::I; V],
+        w: &[[Self::I; GROUPS]; V],
+        a: *const i8,
+        max: i32,
+    ) -> [Self::I; V];
     /// Signed bytes made ready for [`Simd::dot_signed`].
     unsafe fn signed(w: Self::I) -> Self::I;
-    /// The dot product of 32 signed weights, as [`Simd::signed`] left them, with 32 activations
+    /// The dot products of 32 signed weights, as [`Simd::signed`] left them, with 32 activations
     /// whose sum is `-negative_sum`.
-    unsafe fn dot_signed(w: &[Self::I; 8], a: *const i8, negative_sum: i32) -> Self::I;
+    unsafe fn dot_signed<const V: usize>(w: &[[Self::I; 8]; V], a: *const i8, negative_sum: i32) -> [Self::I; V];
     /// `sum + w.0 · a.0 + w.1 · a.1` for pairs of `i16`, the same `a` for all lanes.
     unsafe fn dot_pairs(sum: Self::I, w: Self::I, a: i32) -> Self::I;
 

@@ -41,8 +41,8 @@ pub(in super::super) unsafe fn dense_tile<S: Simd, W: Dense, const N: usize>(
 }
 
 kernel! {
-    /// A dense group `[column][16 rows]` times `tokens` columns of activations `[token][stride]`;
-    /// `out` is `[token][16 rows]`. Sums of 256 columns are made apart, as quantized ones are.
+    /// Adds a dense group `[column][16 rows]` times `tokens` columns of activations `[token][stride]`
+    /// to `out`, `[token][16 rows]`. Sums of 256 columns are made apart, as quantized ones are.
     unsafe fn dense_product<S, W: Dense>(
         group: *const W::Stored,
         columns: usize,
@@ -53,7 +53,6 @@ kernel! {
     ) {
         // SAFETY: as for `super_product`.
         unsafe {
-            out.write_bytes(0, tokens * ROWS);
             for column in (0..columns).step_by(SUPER) {
                 let len = SUPER.min(columns - column);
                 let mut token = 0;

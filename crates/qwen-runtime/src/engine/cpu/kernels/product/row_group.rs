@@ -1,15 +1,19 @@
 //! [`RowGroup`]: a group of 16 rows of any format, times activations.
 
 use super::dense::dense_product;
-use super::small_blocks::small_product;
-use super::super_blocks::super_product;
+use super::small_blocks::{small_pair_product, small_product};
+use super::super_blocks::{super_pair_product, super_product};
 use crate::checkpoint::StoredType;
 use crate::engine::cpu::kernels::activations::{Activations, Need, Precision};
+#[cfg(target_arch = "x86_64")]
+use crate::engine::cpu::kernels::avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+use crate::engine::cpu::kernels::avx512::Avx512;
 use crate::engine::cpu::kernels::formats::{
     BF16, Dense, F16, F32, Q4K, Q5K, Q6K, Q40, Q80, SMALL, SUPER, SmallBlocks, SuperBlocks, plane,
 };
 use crate::engine::cpu::kernels::scalar::Scalar;
-use crate::engine::cpu::kernels::set::Detected;
+use crate::engine::cpu::kernels::set::{Detected, KernelSet};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
 /// A group of 16 rows of a matrix, packed as `super::formats` says.
@@ -19,7 +23,7 @@ pub(crate) struct RowGroup<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-impl RowGroup<'_> {
+impl<'a> RowGroup<'a> {
     /// Bytes of a group of `columns` columns.
     pub(crate) fn bytes(dtype: StoredType, columns: usize) -> usize {
         match dtype {
@@ -44,14 +48,58 @@ impl RowGroup<'_> {
         precision
     }
 
-    /// The group times all activations; `out` is `[token][16 rows]`.
+    /// Adds each group times all activations to its results, `[token][16 rows]`. Groups that come
+    /// one after another share the work of loading activations, where that pays.
     ///
     /// # Panics
-    /// When the group's bytes or `out` do not fit the activations, or these lack the precision.
-    pub(crate) fn times(self, set: Detected, activations: &Activations, out: &mut [f32]) {
+    /// When a group's bytes or results do not fit the activations, or these lack the precision.
+    pub(crate) fn add_products(
+        set: Detected,
+        activations: &Activations,
+        groups: impl IntoIterator<Item = (Self, &'a mut [f32])>,
+    ) {
+        let mut groups = groups.into_iter();
+        while let Some((first, out)) = groups.next() {
+            if !first.pairs(set, activations.tokens()) {
+                first.add_product(set, activations, out);
+                continue;
+            }
+            match groups.next() {
+                Some((second, other)) if second.dtype == first.dtype => {
+                    Self::add_pair([first, second], set, activations, [out, other]);
+                }
+                second => {
+                    first.add_product(set, activations, out);
+                    if let Some((second, other)) = second {
+                        second.add_product(set, activations, other);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether two groups of the type are faster together.
+    fn pairs(self, set: Detected, tokens: usize) -> bool {
+        !matches!(self.dtype, StoredType::F32 | StoredType::F16 | StoredType::BF16)
+            && match set.set() {
+                #[cfg(target_arch = "x86_64")]
+                KernelSet::Avx512 => Avx512::PAIR_COLUMNS > 0 && tokens > Avx512::COLUMNS,
+                #[cfg(target_arch = "x86_64")]
+                KernelSet::Avx2 => Avx2::PAIR_COLUMNS > 0 && tokens > Avx2::COLUMNS,
+                _ => Scalar::PAIR_COLUMNS > 0 && tokens > Scalar::COLUMNS,
+            }
+    }
+
+    /// Compares the lengths, so that pointers are good for what the kernels do with them.
+    fn check(self, activations: &Activations, out: &[f32]) {
         let (columns, tokens) = (activations.columns(), activations.tokens());
         assert_eq!(self.bytes.len(), Self::bytes(self.dtype, columns), "bytes of a group of {columns} columns");
         assert_eq!(out.len(), tokens * ROWS, "results of {tokens} tokens");
+    }
+
+    fn add_product(self, set: Detected, activations: &Activations, out: &mut [f32]) {
+        self.check(activations, out);
+        let (columns, tokens) = (activations.columns(), activations.tokens());
         let (group, out) = (self.bytes.as_ptr(), out.as_mut_ptr());
         let (x, stride) = (activations.floats().as_ptr(), columns);
         // SAFETY: the lengths were just compared; places of activations compare theirs. Dense
@@ -66,6 +114,25 @@ impl RowGroup<'_> {
                 StoredType::Q6K => super_product::<Q6K>(set, group, columns, activations.supers(), tokens, out),
                 StoredType::Q8_0 => small_product::<Q80>(set, group, columns, activations.smalls(), tokens, out),
                 StoredType::Q4_0 => small_product::<Q40>(set, group, columns, activations.smalls(), tokens, out),
+            }
+        }
+    }
+
+    fn add_pair(pair: [Self; 2], set: Detected, activations: &Activations, mut out: [&mut [f32]; 2]) {
+        pair.iter().zip(&out).for_each(|(group, out)| group.check(activations, out));
+        let (columns, tokens) = (activations.columns(), activations.tokens());
+        let groups = pair.map(|group| group.bytes.as_ptr());
+        let out = out.each_mut().map(|out| out.as_mut_ptr());
+        let (supers, smalls) = (|| activations.supers(), || activations.smalls());
+        // SAFETY: as for one group.
+        unsafe {
+            match pair[0].dtype {
+                StoredType::Q4K => super_pair_product::<Q4K>(set, groups, columns, supers(), tokens, out),
+                StoredType::Q5K => super_pair_product::<Q5K>(set, groups, columns, supers(), tokens, out),
+                StoredType::Q6K => super_pair_product::<Q6K>(set, groups, columns, supers(), tokens, out),
+                StoredType::Q8_0 => small_pair_product::<Q80>(set, groups, columns, smalls(), tokens, out),
+                StoredType::Q4_0 => small_pair_product::<Q40>(set, groups, columns, smalls(), tokens, out),
+                StoredType::F32 | StoredType::F16 | StoredType::BF16 => unreachable!("dense groups do not pair"),
             }
         }
     }

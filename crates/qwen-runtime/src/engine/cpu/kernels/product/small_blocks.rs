@@ -4,42 +4,62 @@ use super::QuantizedPlaces;
 use crate::engine::cpu::kernels::formats::{SMALL, SmallBlocks, plane};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
-/// Adds a run of small blocks to `N` tokens' results.
+/// Blocks that meet all tokens before the next ones do: they stay in the first-level cache.
+const RUN: usize = 8;
+
+/// How far ahead memory is asked for weights that are read once.
+const AHEAD: usize = 4096;
+
+/// Adds blocks `from..to` of each of `V` groups to `N` tokens' results.
 #[inline(always)]
-unsafe fn small_tile<S: Simd, Q: SmallBlocks, const N: usize>(
-    group: *const u8,
-    blocks: usize,
+unsafe fn small_tile<S: Simd, Q: SmallBlocks, const AHEAD: usize, const V: usize, const N: usize>(
+    groups: [*const u8; V],
+    (from, to, blocks): (usize, usize, usize),
     a: QuantizedPlaces,
-    out: *mut f32,
+    out: [*mut f32; V],
 ) {
     // SAFETY: as for `super_tile`.
     unsafe {
-        let weights = group.add(plane(blocks));
         for lane in (0..ROWS).step_by(S::LANES) {
-            let mut totals = [S::splat(0.0); N];
-            for index in 0..blocks {
-                let at = weights.add(index * Q::BLOCK);
-                for line in 0..Q::BLOCK / 64 {
-                    S::prefetch(at.wrapping_add(1024 + 64 * line));
+            let mut totals = [[S::splat(0.0); V]; N];
+            for n in 0..N {
+                for v in 0..V {
+                    totals[n][v] = S::load(out[v].add(n * ROWS + lane));
                 }
-                let w = Q::weights::<S>(at, lane);
-                let d = S::load_f16(group.cast::<u16>().add(ROWS * index + lane));
+            }
+            for index in from..to {
+                let mut w = [[S::splat_i(0); 8]; V];
+                let mut d = [S::splat(0.0); V];
+                for v in 0..V {
+                    let at = groups[v].add(plane(blocks) + index * Q::BLOCK);
+                    if AHEAD > 0 {
+                        for line in 0..Q::BLOCK / 64 {
+                            S::prefetch(at.wrapping_add(AHEAD + 64 * line));
+                        }
+                    }
+                    w[v] = Q::weights::<S>(at, lane);
+                    d[v] = S::load_f16(groups[v].cast::<u16>().add(ROWS * index + lane));
+                }
                 for n in 0..N {
                     let sum = a.sums.add(n * a.sum_stride + index).read();
-                    let dot = Q::dot::<S>(&w, a.values.add(n * a.stride + index * SMALL), sum);
+                    let dots = Q::dot::<S, V>(&w, a.values.add(n * a.stride + index * SMALL), sum);
                     let scale = S::splat(a.scales.add(n * a.scale_stride + index).read());
-                    totals[n] = S::fma(S::mul(S::to_f(dot), scale), d, totals[n]);
+                    for v in 0..V {
+                        totals[n][v] = S::fma(S::mul(S::to_f(dots[v]), scale), d[v], totals[n][v]);
+                    }
                 }
             }
             for n in 0..N {
-                S::store(out.add(n * ROWS + lane), totals[n]);
+                for v in 0..V {
+                    S::store(out[v].add(n * ROWS + lane), totals[n][v]);
+                }
             }
         }
     }
 }
 
 kernel! {
-    /// A group of small blocks times `tokens` columns of activations; `out` is `[token][16 rows]`.
+    /// Adds a group of small blocks times `tokens` columns of activations to `out`, `[token][16 rows]`.
     unsafe fn small_product<S, Q: SmallBlocks>(
         group: *const u8,
         columns: usize,
@@ -48,14 +68,47 @@ kernel! {
         out: *mut f32,
     ) {
         let blocks = columns / SMALL;
-        let mut token = 0;
         // SAFETY: as for `super_product`.
         unsafe {
-            while token < tokens {
-                let tile = (tokens - token).min(S::COLUMNS);
-                let (a, out) = (a.token(token), out.add(token * ROWS));
-                with_columns!(tile, N => small_tile::<S, Q, N>(group, blocks, a, out));
-                token += tile;
+            if tokens <= S::COLUMNS {
+                with_columns!(tokens, N => small_tile::<S, Q, AHEAD, 1, N>([group], (0, blocks, blocks), a, [out]));
+                return;
+            }
+            for from in (0..blocks).step_by(RUN) {
+                let run = (from, blocks.min(from + RUN), blocks);
+                let mut token = 0;
+                while token < tokens {
+                    let tile = (tokens - token).min(S::COLUMNS);
+                    let (a, out) = (a.token(token), out.add(token * ROWS));
+                    with_columns!(tile, N => small_tile::<S, Q, 0, 1, N>([group], run, a, [out]));
+                    token += tile;
+                }
+            }
+        }
+    }
+}
+
+kernel! {
+    /// The same for two groups, so that each activation is loaded once for both.
+    unsafe fn small_pair_product<S, Q: SmallBlocks>(
+        groups: [*const u8; 2],
+        columns: usize,
+        a: QuantizedPlaces,
+        tokens: usize,
+        out: [*mut f32; 2],
+    ) {
+        let blocks = columns / SMALL;
+        // SAFETY: as for `super_product`, of either group.
+        unsafe {
+            for from in (0..blocks).step_by(RUN) {
+                let run = (from, blocks.min(from + RUN), blocks);
+                let mut token = 0;
+                while token < tokens {
+                    let tile = (tokens - token).min(S::PAIR_COLUMNS);
+                    let (a, out) = (a.token(token), [out[0].add(token * ROWS), out[1].add(token * ROWS)]);
+                    with_columns!(tile, N => small_tile::<S, Q, 0, 2, N>(groups, run, a, out));
+                    token += tile;
+                }
             }
         }
     }

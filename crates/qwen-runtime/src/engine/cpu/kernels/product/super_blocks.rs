@@ -119,69 +119,87 @@ impl<Q: SuperBlocks> SuperBlockSource<Q> for Panel {
     }
 }
 
-/// Adds one super-block's share to `N` tokens' results, `out` being `[token][16 rows]`.
+/// Adds the share of one super-block of each of `V` groups to `N` tokens' results, `out` being
+/// `[token][16 rows]`.
 ///
 /// Whole numbers times whole scales are summed first, then the real factors are applied, once.
 #[inline(always)]
-unsafe fn super_tile<S: Simd, Q: SuperBlocks, P: SuperBlockSource<Q>, const N: usize>(
-    source: &P,
+unsafe fn super_tile<S: Simd, Q: SuperBlocks, P: SuperBlockSource<Q>, const V: usize, const N: usize>(
+    sources: [&P; V],
     index: usize,
     a: QuantizedPlaces,
-    out: *mut f32,
+    out: [*mut f32; V],
 ) {
     // SAFETY: the caller's activations and results reach to the last token, column and row.
     unsafe {
         for lane in (0..ROWS).step_by(S::LANES) {
-            let mut sums = [S::splat(0.0); N];
+            let mut sums = [[S::splat(0.0); V]; N];
             for part in 0..8 {
-                let w = source.weights::<S>(part, lane);
+                let mut w = [[S::splat_i(0); 8]; V];
+                for v in 0..V {
+                    w[v] = sources[v].weights::<S>(part, lane);
+                }
                 let column = index * SUPER + part * SMALL;
                 if Q::SHARE == SMALL {
-                    let scale = source.scale::<S>(part, lane);
+                    let mut scales = [S::splat(0.0); V];
+                    for v in 0..V {
+                        scales[v] = sources[v].scale::<S>(part, lane);
+                    }
                     for n in 0..N {
-                        let dot = S::dot::<8>(S::splat_i(0), &w, a.values.add(n * a.stride + column), Q::MAX);
-                        sums[n] = S::fma(S::to_f(dot), scale, sums[n]);
+                        let dots = S::dot([S::splat_i(0); V], &w, a.values.add(n * a.stride + column), Q::MAX);
+                        for v in 0..V {
+                            sums[n][v] = S::fma(S::to_f(dots[v]), scales[v], sums[n][v]);
+                        }
                     }
                 } else {
-                    let halves = [[w[0], w[1], w[2], w[3]], [w[4], w[5], w[6], w[7]]];
-                    for (half, w) in halves.iter().enumerate() {
-                        let scale = source.scale::<S>(2 * part + half, lane);
+                    for half in 0..2 {
+                        let mut halves = [[S::splat_i(0); 4]; V];
+                        let mut scales = [S::splat(0.0); V];
+                        for v in 0..V {
+                            halves[v].copy_from_slice(&w[v][4 * half..4 * half + 4]);
+                            scales[v] = sources[v].scale::<S>(2 * part + half, lane);
+                        }
                         for n in 0..N {
                             let sum = a.sums.add(n * a.sum_stride + index * 16 + 2 * part + half).read();
                             let start = S::shl::<5>(S::splat_i(sum));
-                            let dot = S::dot::<4>(start, w, a.values.add(n * a.stride + column + 16 * half), Q::MAX);
-                            sums[n] = S::fma(S::to_f(dot), scale, sums[n]);
+                            let values = a.values.add(n * a.stride + column + 16 * half);
+                            let dots = S::dot([start; V], &halves, values, Q::MAX);
+                            for v in 0..V {
+                                sums[n][v] = S::fma(S::to_f(dots[v]), scales[v], sums[n][v]);
+                            }
                         }
                     }
                 }
             }
-            let d = source.d::<S>(lane);
-            let mut minima = [S::splat_i(0); N];
-            if Q::MINIMA {
-                for pair in 0..4 {
-                    let w = source.minima::<S>(pair, lane);
-                    for n in 0..N {
-                        let pairs = a.pairs.add(n * a.pair_stride + index * 4 + pair).read();
-                        minima[n] = S::dot_pairs(minima[n], w, pairs);
+            for v in 0..V {
+                let d = sources[v].d::<S>(lane);
+                let mut minima = [S::splat_i(0); N];
+                if Q::MINIMA {
+                    for pair in 0..4 {
+                        let w = sources[v].minima::<S>(pair, lane);
+                        for n in 0..N {
+                            let pairs = a.pairs.add(n * a.pair_stride + index * 4 + pair).read();
+                            minima[n] = S::dot_pairs(minima[n], w, pairs);
+                        }
                     }
                 }
-            }
-            let d_min = source.d_min::<S>(lane);
-            for n in 0..N {
-                let mut total = S::mul(d, sums[n]);
-                if Q::MINIMA {
-                    total = S::fma(d_min, S::to_f(minima[n]), total);
+                let d_min = sources[v].d_min::<S>(lane);
+                for n in 0..N {
+                    let mut total = S::mul(d, sums[n][v]);
+                    if Q::MINIMA {
+                        total = S::fma(d_min, S::to_f(minima[n]), total);
+                    }
+                    let scale = S::splat(a.scales.add(n * a.scale_stride + index).read());
+                    let to = out[v].add(n * ROWS + lane);
+                    S::store(to, S::fma(total, scale, S::load(to)));
                 }
-                let scale = S::splat(a.scales.add(n * a.scale_stride + index).read());
-                let to = out.add(n * ROWS + lane);
-                S::store(to, S::fma(total, scale, S::load(to)));
             }
         }
     }
 }
 
 kernel! {
-    /// A group of super-blocks times `tokens` columns of activations; `out` is `[token][16 rows]`.
+    /// Adds a group of super-blocks times `tokens` columns of activations to `out`, `[token][16 rows]`.
     unsafe fn super_product<S, Q: SuperBlocks>(
         group: *const u8,
         columns: usize,
@@ -193,11 +211,10 @@ kernel! {
         // SAFETY: the caller's group has that many columns, and its activations and results that many
         // tokens; tiles never reach beyond `tokens`.
         unsafe {
-            out.write_bytes(0, tokens * ROWS);
             if tokens <= S::COLUMNS {
                 for index in 0..blocks {
                     let block = Q::block(group, index, blocks);
-                    with_columns!(tokens, N => super_tile::<S, Q, Block, N>(&block, index, a, out));
+                    with_columns!(tokens, N => super_tile::<S, Q, Block, 1, N>([&block], index, a, [out]));
                 }
                 return;
             }
@@ -208,7 +225,37 @@ kernel! {
                 while token < tokens {
                     let (a, out) = (a.token(token), out.add(token * ROWS));
                     let tile = (tokens - token).min(S::COLUMNS);
-                    with_columns!(tile, N => super_tile::<S, Q, Panel, N>(&panel, index, a, out));
+                    with_columns!(tile, N => super_tile::<S, Q, Panel, 1, N>([&panel], index, a, [out]));
+                    token += tile;
+                }
+            }
+        }
+    }
+}
+
+kernel! {
+    /// The same for two groups, so that each activation is loaded once for both.
+    unsafe fn super_pair_product<S, Q: SuperBlocks>(
+        groups: [*const u8; 2],
+        columns: usize,
+        a: QuantizedPlaces,
+        tokens: usize,
+        out: [*mut f32; 2],
+    ) {
+        let blocks = columns / SUPER;
+        let mut panels = [Panel::EMPTY; 2];
+        // SAFETY: as for `super_product`, of either group.
+        unsafe {
+            for index in 0..blocks {
+                for (panel, group) in panels.iter_mut().zip(groups) {
+                    panel.fill::<S, Q>(Q::block(group, index, blocks));
+                }
+                let mut token = 0;
+                while token < tokens {
+                    let (a, out) = (a.token(token), [out[0].add(token * ROWS), out[1].add(token * ROWS)]);
+                    let tile = (tokens - token).min(S::PAIR_COLUMNS);
+                    let panels = [&panels[0], &panels[1]];
+                    with_columns!(tile, N => super_tile::<S, Q, Panel, 2, N>(panels, index, a, out));
                     token += tile;
                 }
             }

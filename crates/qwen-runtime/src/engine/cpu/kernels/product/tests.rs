@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::RowGroup;
 use crate::checkpoint::StoredType;
-use crate::engine::cpu::kernels::{Activations, Detected, KernelSet, ROWS};
+use crate::engine::cpu::kernels::{Activations, Detected, KernelSet, Precision, ROWS};
 use crate::engine::cpu::packed::pack_group;
 
 const TYPES: [StoredType; 8] = [
@@ -109,7 +109,8 @@ fn super_block(dtype: StoredType, block: &[u8]) -> (Vec<i32>, Vec<i32>, Vec<i32>
     ((0..256).map(weight).collect(), scales, minima)
 }
 
-fn expected(dtype: StoredType, row: &[u8], x: &[f32]) -> f32 {
+/// `start` and a row times activations.
+fn expected(dtype: StoredType, row: &[u8], x: &[f32], start: f32) -> f32 {
     let blocks = row.chunks_exact(dtype.block_bytes());
     match dtype {
         StoredType::F32 | StoredType::F16 | StoredType::BF16 => {
@@ -126,11 +127,11 @@ fn expected(dtype: StoredType, row: &[u8], x: &[f32]) -> f32 {
                 }
                 sums[0] + sums[1]
             };
-            weights.chunks(256).zip(x.chunks(256)).map(part).fold(0.0, |sum, part| sum + part)
+            weights.chunks(256).zip(x.chunks(256)).map(part).fold(start, |sum, part| sum + part)
         }
         StoredType::Q4_0 | StoredType::Q8_0 => {
             let (values, scales) = quantized(x, 32);
-            let mut total = 0.0_f32;
+            let mut total = start;
             for ((block, values), scale) in blocks.zip(values.chunks(32)).zip(scales) {
                 let sum = match dtype {
                     StoredType::Q8_0 => dot(block[2..].iter().map(|&weight| i32::from(weight as i8)), values),
@@ -146,7 +147,7 @@ fn expected(dtype: StoredType, row: &[u8], x: &[f32]) -> f32 {
         }
         StoredType::Q4K | StoredType::Q5K | StoredType::Q6K => {
             let (values, activation_scales) = quantized(x, 256);
-            let mut result = 0.0_f32;
+            let mut result = start;
             for ((block, values), activation_scale) in blocks.zip(values.chunks(256)).zip(activation_scales) {
                 let (weights, scales, minima) = super_block(dtype, block);
                 let share = 256 / scales.len();
@@ -167,40 +168,59 @@ fn expected(dtype: StoredType, row: &[u8], x: &[f32]) -> f32 {
     }
 }
 
-fn check(dtype: StoredType, seed: u64, blocks: usize, rows: usize, tokens: usize) {
+/// Groups of rows, packed, each one byte off, so that nothing relies on an address.
+struct Packed {
+    dtype: StoredType,
+    rows: Vec<Vec<u8>>,
+    memory: Vec<u8>,
+}
+
+impl Packed {
+    fn random(dtype: StoredType, columns: usize, rows: usize, rng: &mut ChaCha8Rng) -> Self {
+        let rows: Vec<Vec<u8>> = (0..rows).map(|_| stored_row(dtype, columns, rng)).collect();
+        let mut memory = vec![0; RowGroup::bytes(dtype, columns) + 1];
+        pack_group(dtype, &rows.concat(), rows[0].len(), &mut memory[1..]);
+        Self { dtype, rows, memory }
+    }
+
+    fn group(&self) -> RowGroup<'_> {
+        RowGroup { dtype: self.dtype, bytes: &self.memory[1..] }
+    }
+}
+
+fn check(types: &[StoredType], seed: u64, blocks: usize, rows: usize, tokens: usize) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let dtype = types[0];
     // Dense rows may have any length.
     let columns = if dtype.is_quantized() { blocks * dtype.block_len() } else { 101 * blocks };
-    let stored: Vec<Vec<u8>> = (0..rows).map(|_| stored_row(dtype, columns, &mut rng)).collect();
+    let groups: Vec<Packed> = types.iter().map(|&dtype| Packed::random(dtype, columns, rows, &mut rng)).collect();
     let x: Vec<Vec<f32>> = (0..tokens)
         .map(|token| {
             let size = [1.0, 0.0, 1e-30, 1e6][token % 4];
             (0..columns).map(|_| rng.random_range(-1.0..1.0_f32) * size).collect()
         })
         .collect();
-    // One byte off, so that nothing relies on an address.
-    let bytes = RowGroup::bytes(dtype, columns);
-    let mut memory = vec![0; bytes + 1];
-    pack_group(dtype, &stored.concat(), stored[0].len(), &mut memory[1..]);
-    let group = RowGroup { dtype, bytes: &memory[1..] };
+    let start: Vec<f32> = (0..groups.len() * tokens * ROWS).map(|_| rng.random_range(-1.0..1.0)).collect();
+    let precision = types.iter().map(|&dtype| RowGroup::precision(dtype)).reduce(Precision::and).unwrap();
 
     for set in KernelSet::available() {
         let set = Detected::new(set).unwrap();
         let mut activations = Activations::default();
-        let filled = activations.rows(tokens, columns, RowGroup::precision(dtype));
+        let filled = activations.rows(tokens, columns, precision);
         for (token, x) in x.iter().enumerate() {
             filled.fill(set, token, |row| row.copy_from_slice(x));
         }
         drop(filled);
-        let mut out = vec![f32::NAN; tokens * ROWS];
-        group.times(set, &activations, &mut out);
-        for (token, x) in x.iter().enumerate() {
-            for (row, stored) in stored.iter().enumerate() {
-                let (actual, expected) = (out[token * ROWS + row], expected(dtype, stored, x));
-                let same = actual.to_bits() == expected.to_bits() || (actual == 0.0 && expected == 0.0);
-                assert!(same, "{dtype:?} on {set:?}, token {token}, row {row}: {actual} instead of {expected}");
-            }
-            assert!(out[token * ROWS + rows..(token + 1) * ROWS].iter().all(|&rest| rest == 0.0));
+        let mut out = start.clone();
+        let results = groups.iter().map(Packed::group).zip(out.chunks_exact_mut(tokens * ROWS));
+        RowGroup::add_products(set, &activations, results);
+        for (place, actual) in out.iter().enumerate() {
+            let (group, token, row) = (&groups[place / ROWS / tokens], place / ROWS % tokens, place % ROWS);
+            let start = start[place];
+            let expected = group.rows.get(row).map_or(start, |stored| expected(group.dtype, stored, &x[token], start));
+            let same = actual.to_bits() == expected.to_bits() || (*actual == 0.0 && expected == 0.0);
+            let place = format!("token {token}, row {row} of {types:?}");
+            assert!(same, "{:?} on {set:?}, {place}: {actual} instead of {expected}", group.dtype);
         }
     }
 }
@@ -211,8 +231,19 @@ proptest! {
     #[test]
     fn every_set_computes_what_the_file_says(seed: u64, blocks in 1_usize..=4, rows in 1_usize..=16, tokens in 1_usize..=19) {
         for dtype in TYPES {
-            check(dtype, seed, blocks, rows, tokens);
+            check(&[dtype], seed, blocks, rows, tokens);
         }
+    }
+
+    #[test]
+    fn groups_share_activations(seed: u64, count in 2_usize..=5, rows in 1_usize..=16, tokens in 1_usize..=27) {
+        for dtype in TYPES {
+            check(&vec![dtype; count], seed, 2, rows, tokens);
+        }
+        // Neighbours of different types, as the projections of a layer have them.
+        let mixed = [StoredType::Q4K, StoredType::Q6K, StoredType::Q6K, StoredType::Q4K, StoredType::Q5K];
+        check(&mixed[..count], seed, 2, rows, tokens);
+        check(&[StoredType::Q8_0, StoredType::Q4_0, StoredType::F16], seed, 9, rows, tokens);
     }
 
     #[test]
@@ -229,7 +260,7 @@ proptest! {
             for column in [0, columns / 2, columns - 1] {
                 let mut x = vec![0.0; columns];
                 x[column] = 127.0;
-                let product = expected(dtype, &stored, &x) / 127.0;
+                let product = expected(dtype, &stored, &x, 0.0) / 127.0;
                 let near = (row[column] - product).abs() <= product.abs() * 1e-5 + 1e-30;
                 prop_assert!(near, "{:?} column {}: {} instead of {}", dtype, column, row[column], product);
             }
@@ -259,8 +290,9 @@ fn the_largest_weights_do_not_overflow() {
                     let mut activations = Activations::default();
                     activations.rows(1, 256, RowGroup::precision(dtype)).fill(set, 0, |row| row.copy_from_slice(&x));
                     let mut out = [0.0; ROWS];
-                    RowGroup { dtype, bytes: &memory }.times(set, &activations, &mut out);
-                    assert_eq!(out[0], expected(dtype, &stored, &x), "{dtype:?} of {fill:#x} on {set:?}");
+                    let group = RowGroup { dtype, bytes: &memory };
+                    RowGroup::add_products(set, &activations, [(group, &mut out[..])]);
+                    assert_eq!(out[0], expected(dtype, &stored, &x, 0.0), "{dtype:?} of {fill:#x} on {set:?}");
                 }
             }
         }
