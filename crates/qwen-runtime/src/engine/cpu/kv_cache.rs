@@ -100,16 +100,16 @@ type WriteKv<'a> = dyn FnMut(usize, usize, &[f32], &[f32]) + 'a;
 
 impl HeadsMut<'_> {
     /// Has `write` write into the head's blocks.
-    pub(super) fn write(&self, head: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
+    pub(super) fn write(&self, set: Detected, head: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
         match self {
-            Self::F16(heads, elements) => write_head(heads.take(head), *elements, write),
-            Self::F32(heads, elements) => write_head(heads.take(head), *elements, write),
+            Self::F16(heads, elements) => write_head(set, heads.take(head), *elements, write),
+            Self::F32(heads, elements) => write_head(set, heads.take(head), *elements, write),
         }
     }
 }
 
-fn write_head<T: KvElement>(blocks: &mut [T], elements: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
+fn write_head<T: KvElement>(set: Detected, blocks: &mut [T], elements: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
     write(&mut |block, position, key, value| {
-        store(&mut blocks[block * elements..][..elements], position, key, value);
+        store(set, &mut blocks[block * elements..][..elements], position, key, value);
     });
 }

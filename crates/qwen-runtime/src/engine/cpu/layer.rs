@@ -1,6 +1,6 @@
 //! One decoder layer of Qwen3: attention with normed heads, and a gated feed-forward part.
 
-use super::kernels::{BLOCK_LEN, Chunks, Norm, Precision, ROWS, RowGroup, Shape, Tiles};
+use super::kernels::{BLOCK_LEN, Chunks, Norm, Precision, ROWS, RowGroup, Shape, Tiles, tile_stride};
 use super::kv_cache::{KvCache, Rows};
 use super::loader::{Linear, Loader};
 use super::pass::{Buffers, Pass};
@@ -74,8 +74,9 @@ impl DecoderLayer {
         let (set, tokens, weights) = (pass.elementwise, pass.tokens(), pass.weights);
         let groups = self.projections.each_ref().map(|linear| linear.weight.groups());
         let total: usize = groups.iter().sum();
-        buffers.projected.resize(total * tokens * ROWS, 0.0);
-        let out = Chunks::new(&mut buffers.projected, tokens * ROWS);
+        let stride = tile_stride(tokens);
+        buffers.projected.resize(total * stride, 0.0);
+        let out = Chunks::new(&mut buffers.projected, stride);
         let activations = &buffers.activations;
         pass.team.run(total, &|range| {
             let products = range.map(|task| {
@@ -86,7 +87,7 @@ impl DecoderLayer {
                     which += 1;
                 }
                 let linear = &self.projections[which];
-                let out = out.take(task);
+                let out = &mut out.take(task)[..tokens * ROWS];
                 linear.start(index, out);
                 (linear.weight.group(weights, index), out)
             });
@@ -101,11 +102,11 @@ impl DecoderLayer {
         let (set, eps, tokens, group) = (pass.elementwise, pass.eps(), pass.tokens(), heads / kv_heads);
         let scale = 1.0 / (head_dim as f32).sqrt();
         // Heads follow each other: those of queries, then of keys, then of values.
-        let head_len = head_dim * tokens;
-        let projected = &buffers.projected;
-        let tiles = |head: usize| Tiles { values: &projected[head * head_len..][..head_len], tokens };
-        buffers.queries.resize(heads * head_len, 0.0);
-        let rows = Chunks::new(&mut buffers.queries, group * head_len);
+        let (projected, stride) = (&buffers.projected, tile_stride(tokens));
+        let head_len = head_dim / ROWS * stride;
+        let tiles = |head: usize| Tiles { values: &projected[head * head_len..][..head_len], stride };
+        buffers.queries.resize(heads * head_dim * tokens, 0.0);
+        let rows = Chunks::new(&mut buffers.queries, group * head_dim * tokens);
         let blocks = cache.heads_mut(self.index);
         let (rotary, sequences) = (pass.rotary, pass.sequences);
         pass.team.run(kv_heads, &|range| {
@@ -113,7 +114,7 @@ impl DecoderLayer {
             let mut value = vec![0.0; head_dim];
             for head in range {
                 let rows = rows.take(head);
-                blocks.write(head, |write| {
+                blocks.write(set.0, head, |write| {
                     for (sequence, token) in sequences.iter().flat_map(|s| (0..s.tokens).map(move |token| (s, token))) {
                         let (position, row) = (sequence.past + token, sequence.row + token);
                         let turn = rotary.at(position);
@@ -179,13 +180,14 @@ impl DecoderLayer {
     fn feed(&self, pass: &mut Pass<'_>, buffers: &mut Buffers) {
         let (set, tokens, weights) = (pass.elementwise, pass.tokens(), pass.weights);
         let groups = self.gate.weight.groups();
-        buffers.gated.resize(groups * tokens * ROWS, 0.0);
+        let stride = tile_stride(tokens);
+        buffers.gated.resize(groups * stride, 0.0);
         let activations = &buffers.activations;
-        let out = Chunks::new(&mut buffers.gated, tokens * ROWS);
+        let out = Chunks::new(&mut buffers.gated, stride);
         pass.team.run(groups, &|range| {
             let mut up = vec![0.0; tokens * ROWS];
             for index in range {
-                let gate = out.take(index);
+                let gate = &mut out.take(index)[..tokens * ROWS];
                 self.gate.start(index, gate);
                 self.up.start(index, &mut up);
                 let linears = [(&self.gate, &mut *gate), (&self.up, &mut up)];
@@ -195,7 +197,7 @@ impl DecoderLayer {
             }
         });
         drop(out);
-        let gated = Tiles { values: &buffers.gated, tokens };
+        let gated = Tiles { values: &buffers.gated, stride };
         let linear = &self.down;
         pass.rows(&mut buffers.activations, linear.input(), &|token, row| {
             set.gather(gated, token, row);
@@ -206,10 +208,10 @@ impl DecoderLayer {
     fn add_product(pass: &mut Pass<'_>, linear: &Linear, buffers: &mut Buffers) {
         let (set, tokens, weights) = (pass.elementwise, pass.tokens(), pass.weights);
         let activations = &buffers.activations;
-        let x = Chunks::new(&mut buffers.x, tokens * ROWS);
+        let x = Chunks::new(&mut buffers.x, tile_stride(tokens));
         pass.team.run(linear.weight.groups(), &|range| {
             let products = range.map(|index| {
-                let x = x.take(index);
+                let x = &mut x.take(index)[..tokens * ROWS];
                 linear.add_bias(index, x);
                 (linear.weight.group(weights, index), x)
             });

@@ -1,6 +1,6 @@
 //! The forward pass of Qwen3 over a flat batch of tokens.
 
-use super::kernels::{Activations, Chunks, Elementwise, Norm, ROWS, RowGroup, Team, Tiles};
+use super::kernels::{Activations, Chunks, Elementwise, Norm, ROWS, RowGroup, Team, Tiles, tile_stride};
 use super::kv_cache::KvCache;
 use super::layer::DecoderLayer;
 use super::loader::Loader;
@@ -98,8 +98,9 @@ impl Model {
             range.for_each(|token| embedding.row(weights, tokens[token] as usize, parts.take(token)));
         });
         drop(parts);
-        x.resize(hidden.div_ceil(ROWS) * tokens.len() * ROWS, 0.0);
-        for (group, tile) in x.chunks_exact_mut(tokens.len() * ROWS).enumerate() {
+        let stride = tile_stride(tokens.len());
+        x.resize(hidden.div_ceil(ROWS) * stride, 0.0);
+        for (group, tile) in x.chunks_exact_mut(stride).enumerate() {
             let len = ROWS.min(hidden - group * ROWS);
             for (to, row) in tile.chunks_exact_mut(ROWS).zip(rows.chunks_exact(hidden)) {
                 to[..len].copy_from_slice(&row[group * ROWS..][..len]);
@@ -117,7 +118,7 @@ impl Model {
             return logits;
         }
         let set = self.elementwise;
-        let x = Tiles { values: &self.buffers.x, tokens };
+        let x = Tiles { values: &self.buffers.x, stride: tile_stride(tokens) };
         let activations: &mut Activations = &mut self.buffers.activations;
         let rows = activations.rows(wanted.len(), self.norm.len(), RowGroup::precision(head.dtype()));
         let norm = Norm { weight: &self.norm, eps: self.architecture.rms_norm_eps as f32 };

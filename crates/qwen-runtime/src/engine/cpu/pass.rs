@@ -1,6 +1,6 @@
 //! [`Pass`]: what every layer is told of a step, and the buffers that it works in.
 
-use super::kernels::{Activations, Elementwise, Norm, Precision, Team, Tiles};
+use super::kernels::{Activations, Elementwise, Norm, Precision, Team, Tiles, tile_stride};
 use super::packed::Weights;
 use crate::checkpoint::Architecture;
 use crate::engine::rope::RotaryTable;
@@ -69,7 +69,7 @@ impl Pass<'_> {
 
     /// The residual stream, normed, as activations.
     pub(super) fn normalize(&mut self, buffers: &mut Buffers, weight: &[f32], precision: Precision) {
-        let x = Tiles { values: &buffers.x, tokens: self.tokens() };
+        let x = Tiles { values: &buffers.x, stride: tile_stride(self.tokens()) };
         let (set, norm) = (self.elementwise, Norm { weight, eps: self.eps() });
         self.rows(&mut buffers.activations, (weight.len(), precision), &|token, row| {
             set.normalize(x, token, norm, row);

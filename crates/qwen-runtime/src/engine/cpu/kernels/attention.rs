@@ -28,7 +28,8 @@ pub(crate) const MAX_HEAD: usize = 256;
 pub(crate) trait KvElement: Copy + Default + Send + Sync + 'static {
     #[doc(hidden)]
     type Load: LoadKv<Stored = Self>;
-    fn of(x: f32) -> Self;
+    /// Writes values as they are stored; both slices have the same length, a multiple of 16.
+    fn convert(set: Detected, from: &[f32], to: &mut [Self]);
 }
 
 /// How the kernels load it.
@@ -46,17 +47,17 @@ pub(crate) trait LoadKv {
 
 impl KvElement for f32 {
     type Load = F32;
-    fn of(x: f32) -> Self {
-        x
+    fn convert(_set: Detected, from: &[f32], to: &mut [Self]) {
+        to.copy_from_slice(from);
     }
 }
 
 /// Half precision, as its bits.
 impl KvElement for u16 {
     type Load = F16;
-    fn of(x: f32) -> Self {
-        // What is too large for half precision becomes its largest number, not infinity.
-        half::f16::from_f32(x.clamp(-65504.0, 65504.0)).to_bits()
+    fn convert(set: Detected, from: &[f32], to: &mut [Self]) {
+        // SAFETY: the set was detected; slices check themselves.
+        unsafe { halve(set, from, to) }
     }
 }
 
@@ -131,14 +132,32 @@ impl<T: KvElement> Attention<'_, T> {
 }
 
 /// Writes the key and the value of one position into its block.
-pub(crate) fn store<T: KvElement>(block: &mut [T], position: usize, key: &[f32], value: &[f32]) {
+///
+/// # Panics
+/// When they are longer than [`MAX_HEAD`] or do not fit the block.
+pub(crate) fn store<T: KvElement>(set: Detected, block: &mut [T], position: usize, key: &[f32], value: &[f32]) {
+    let mut row = [T::default(); MAX_HEAD];
+    let row = &mut row[..key.len()];
     let (keys, values) = block.split_at_mut(key.len() * BLOCK_LEN);
-    for (to, &key) in keys.chunks_exact_mut(BLOCK_LEN).zip(key) {
-        to[position] = T::of(key);
+    T::convert(set, key, row);
+    for (to, key) in keys.chunks_exact_mut(BLOCK_LEN).zip(&*row) {
+        to[position] = *key;
     }
-    for (to, value) in values.chunks_exact_mut(BLOCK_LEN * ROWS).zip(value.chunks_exact(ROWS)) {
-        for (to, &value) in to[position * ROWS..][..ROWS].iter_mut().zip(value) {
-            *to = T::of(value);
+    T::convert(set, value, row);
+    for (to, value) in values.chunks_exact_mut(BLOCK_LEN * ROWS).zip(row.chunks_exact(ROWS)) {
+        to[position * ROWS..][..ROWS].copy_from_slice(value);
+    }
+}
+
+kernel! {
+    /// To half precision; what is too large for it becomes its largest number, not infinity.
+    unsafe fn halve<S>(from: &[f32], to: &mut [u16]) {
+        for (from, to) in from.as_chunks::<ROWS>().0.iter().zip(to.as_chunks_mut::<ROWS>().0) {
+            let finite = from.map(|x| x.clamp(-65504.0, 65504.0));
+            for lane in (0..ROWS).step_by(S::LANES) {
+                // SAFETY: both arrays have 16 elements, and the lanes divide 16.
+                unsafe { S::store_f16(to.as_mut_ptr().add(lane), S::load(finite.as_ptr().add(lane))) }
+            }
         }
     }
 }
@@ -270,6 +289,30 @@ kernel! {
                 }
             }
             first += rows;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::cpu::kernels::KernelSet;
+
+    proptest! {
+        #[test]
+        fn every_set_halves_alike(values in prop::collection::vec(prop::num::f32::ANY, 32)) {
+            // What no model computes has no meaning here.
+            let values: Vec<f32> = values.iter().map(|x| if x.is_nan() { 0.0 } else { *x }).collect();
+            let expected: Vec<u16> =
+                values.iter().map(|x| f16::from_f32(x.clamp(-65504.0, 65504.0)).to_bits()).collect();
+            for set in KernelSet::available() {
+                let mut halves = vec![0; values.len()];
+                u16::convert(Detected::new(set).unwrap(), &values, &mut halves);
+                prop_assert_eq!(&halves, &expected, "{}", set);
+            }
         }
     }
 }

@@ -11,11 +11,17 @@ use super::simd::ROWS;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Elementwise(pub(crate) Detected);
 
-/// `[width / 16][tokens][16]`
+/// `[width / 16][token][16]`, the groups [`tile_stride`] apart.
 #[derive(Clone, Copy)]
 pub(crate) struct Tiles<'a> {
     pub(crate) values: &'a [f32],
-    pub(crate) tokens: usize,
+    pub(crate) stride: usize,
+}
+
+/// Floats from one group's tile to the next: a cache line more than `tokens` take, so that a
+/// token's parts do not all fall into the same few places of the cache.
+pub(crate) const fn tile_stride(tokens: usize) -> usize {
+    if tokens < ROWS { tokens * ROWS } else { (tokens + 1) * ROWS }
 }
 
 /// Weight and epsilon of an RMS norm.
@@ -57,12 +63,15 @@ impl Elementwise {
 
 kernel! {
     unsafe fn gather<S>(tiles: Tiles<'_>, token: usize, out: &mut [f32]) {
-        let mut groups = tiles.values.chunks_exact(tiles.tokens * ROWS);
+        let mut groups = tiles.values.chunks_exact(tiles.stride);
         // Of a known length, a copy is one or two moves and no call.
         let (whole, rest) = out.as_chunks_mut::<ROWS>();
         for (to, group) in whole.iter_mut().zip(&mut groups) {
             if let Some(from) = group[token * ROWS..].first_chunk() {
                 *to = *from;
+                // The parts of a token lie far apart, so no cache guesses which come next.
+                // SAFETY: any address may be asked for.
+                unsafe { S::prefetch(from.as_ptr().wrapping_add(4 * ROWS).cast()) };
             }
         }
         if let Some(group) = groups.next() {

@@ -96,7 +96,7 @@ mod team;
 
 pub(crate) use activations::{Activations, Precision};
 pub(crate) use attention::{Attention, BLOCK_LEN, KvElement, MAX_HEAD, Shape, block_elements, store};
-pub(crate) use elementwise::{Elementwise, Norm, Tiles};
+pub(crate) use elementwise::{Elementwise, Norm, Tiles, tile_stride};
 pub(crate) use formats::{SMALL, SUPER, plane};
 pub(crate) use product::RowGroup;
 pub(crate) use set::Detected;

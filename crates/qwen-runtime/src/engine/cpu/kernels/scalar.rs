@@ -34,6 +34,11 @@ impl Simd for Scalar {
         f16::from_bits(unsafe { from.read() }).to_f32()
     }
     #[inline(always)]
+    unsafe fn store_f16(to: *mut u16, x: f32) {
+        // SAFETY: the caller's pointer is good for one value.
+        unsafe { to.write(f16::from_f32(x).to_bits()) }
+    }
+    #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> f32 {
         // SAFETY: the caller's pointer is good for one value.
         f32::from_bits(u32::from(unsafe { from.read() }) << 16)

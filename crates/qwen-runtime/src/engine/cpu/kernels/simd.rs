@@ -28,6 +28,8 @@ pub(crate) trait Simd {
     unsafe fn store(to: *mut f32, x: Self::F);
     /// From IEEE half precision.
     unsafe fn load_f16(from: *const u16) -> Self::F;
+    /// To IEEE half precision, the nearest, of two the even one.
+    unsafe fn store_f16(to: *mut u16, x: Self::F);
     /// From bfloat16.
     unsafe fn load_bf16(from: *const u16) -> Self::F;
     unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
