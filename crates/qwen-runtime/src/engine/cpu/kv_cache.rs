@@ -1,9 +1,10 @@
 //! Keys and values, in blocks of 16 positions.
 
 use super::config::KvType;
-use super::kernels::{Attention, Chunks, Detected, KvElement, Shape, block_elements, store};
+use super::kernels::{Attention, Chunks, Detected, KvElement, Memory, Shape, block_elements, store};
 use crate::checkpoint::Architecture;
 use crate::engine::blocks::BlockCopy;
+use crate::error::RuntimeError;
 
 /// Every block of every layer. Memory is the system's until a block is first written.
 #[derive(Debug)]
@@ -12,26 +13,38 @@ pub(super) enum KvCache {
     F32(Layers<f32>),
 }
 
-/// `[layer][kv_head][block][elements]`
+/// `[layer][block][kv_head][elements]`: the blocks in use lie together, so that they fill whole pages.
 #[derive(Debug)]
 pub(super) struct Layers<T> {
-    layers: Vec<Vec<T>>,
+    memory: Memory<T>,
     blocks: usize,
+    kv_heads: usize,
+    /// Of a block of one head.
     elements: usize,
 }
 
-/// The keys and values of a layer's heads, for who writes them.
+/// The keys and values of a layer, for who writes them.
 pub(super) enum HeadsMut<'a> {
-    F16(Chunks<'a, u16>, usize),
-    F32(Chunks<'a, f32>, usize),
+    F16(LayerMut<'a, u16>),
+    F32(LayerMut<'a, f32>),
+}
+
+/// `[block][kv_head]`, each of which can be taken once.
+pub(super) struct LayerMut<'a, T> {
+    parts: Chunks<'a, T>,
+    kv_heads: usize,
 }
 
 impl KvCache {
-    pub(super) fn new(architecture: &Architecture, kv_type: KvType, blocks: usize) -> Self {
-        match kv_type {
-            KvType::F16 => Self::F16(Layers::new(architecture, blocks)),
-            KvType::F32 => Self::F32(Layers::new(architecture, blocks)),
-        }
+    /// Room for `blocks` blocks.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Compute`] when there is no memory.
+    pub(super) fn new(architecture: &Architecture, kv_type: KvType, blocks: usize) -> Result<Self, RuntimeError> {
+        Ok(match kv_type {
+            KvType::F16 => Self::F16(Layers::new(architecture, blocks)?),
+            KvType::F32 => Self::F32(Layers::new(architecture, blocks)?),
+        })
     }
 
     pub(super) fn copy(&mut self, copies: &[BlockCopy]) {
@@ -43,11 +56,11 @@ impl KvCache {
         }
     }
 
-    /// The heads of a layer, to write into; each can be taken once.
+    /// The heads of a layer, to write into.
     pub(super) fn heads_mut(&mut self, layer: usize) -> HeadsMut<'_> {
         match self {
-            Self::F16(layers) => layers.heads(layer, HeadsMut::F16),
-            Self::F32(layers) => layers.heads(layer, HeadsMut::F32),
+            Self::F16(layers) => HeadsMut::F16(layers.layer_mut(layer)),
+            Self::F32(layers) => HeadsMut::F32(layers.layer_mut(layer)),
         }
     }
 
@@ -68,48 +81,61 @@ pub(super) struct Rows<'a> {
 }
 
 impl<T: KvElement> Layers<T> {
-    fn new(architecture: &Architecture, blocks: usize) -> Self {
-        let elements = block_elements(architecture.head_dim);
-        let layer = || vec![T::default(); architecture.kv_heads * blocks * elements];
-        Self { layers: (0..architecture.layers).map(|_| layer()).collect(), blocks, elements }
+    fn new(architecture: &Architecture, blocks: usize) -> Result<Self, RuntimeError> {
+        let (kv_heads, elements) = (architecture.kv_heads, block_elements(architecture.head_dim));
+        let len = architecture.layers.saturating_mul(blocks).saturating_mul(kv_heads * elements);
+        Ok(Self { memory: Memory::zeroed(len, "the KV cache")?, blocks, kv_heads, elements })
+    }
+
+    fn block_len(&self) -> usize {
+        self.kv_heads * self.elements
     }
 
     fn copy(&mut self, from: usize, to: usize) {
-        let (head, elements) = (self.blocks * self.elements, self.elements);
-        for layer in &mut self.layers {
-            for head in layer.chunks_exact_mut(head) {
-                head.copy_within(from * elements..(from + 1) * elements, to * elements);
-            }
+        let block = self.block_len();
+        for layer in self.memory.chunks_exact_mut(self.blocks * block) {
+            layer.copy_within(from * block..(from + 1) * block, to * block);
         }
     }
 
-    /// The heads of a layer and the elements of their blocks.
-    fn heads<'a, R>(&'a mut self, layer: usize, make: impl FnOnce(Chunks<'a, T>, usize) -> R) -> R {
-        let elements = self.elements;
-        make(Chunks::new(&mut self.layers[layer], self.blocks * elements), elements)
+    fn layer_mut(&mut self, layer: usize) -> LayerMut<'_, T> {
+        let len = self.blocks * self.block_len();
+        let parts = Chunks::new(&mut self.memory[layer * len..][..len], self.elements);
+        LayerMut { parts, kv_heads: self.kv_heads }
     }
 
     fn head<'a>(&'a self, (layer, head): (usize, usize), table: &'a [u32]) -> Attention<'a, T> {
-        let len = self.blocks * self.elements;
-        Attention { blocks: &self.layers[layer][head * len..][..len], table }
+        let block = self.block_len();
+        let len = self.blocks * block;
+        let blocks = &self.memory[layer * len..][..len][head * self.elements..];
+        Attention { blocks, stride: block, table }
     }
 }
 
-/// Writes a key and a value: block, position in it, key, value.
+/// Writes a key and a value: block, position in it, key, value. The positions of a block follow
+/// each other.
 type WriteKv<'a> = dyn FnMut(usize, usize, &[f32], &[f32]) + 'a;
 
 impl HeadsMut<'_> {
     /// Has `write` write into the head's blocks.
     pub(super) fn write(&self, set: Detected, head: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
         match self {
-            Self::F16(heads, elements) => write_head(set, heads.take(head), *elements, write),
-            Self::F32(heads, elements) => write_head(set, heads.take(head), *elements, write),
+            Self::F16(layer) => layer.write(set, head, write),
+            Self::F32(layer) => layer.write(set, head, write),
         }
     }
 }
 
-fn write_head<T: KvElement>(set: Detected, blocks: &mut [T], elements: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
-    write(&mut |block, position, key, value| {
-        store(set, &mut blocks[block * elements..][..elements], position, key, value);
-    });
+impl<T: KvElement> LayerMut<'_, T> {
+    fn write(&self, set: Detected, head: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
+        let mut current: Option<(usize, &mut [T])> = None;
+        write(&mut |block, position, key, value| {
+            let part = match current.take() {
+                Some((same, part)) if same == block => part,
+                _ => self.parts.take(block * self.kv_heads + head),
+            };
+            store(set, part, position, key, value);
+            current = Some((block, part));
+        });
+    }
 }

@@ -70,7 +70,7 @@ impl CpuEngine {
         let loader = Loader::new(checkpoint, &mut team, config.quantized)?;
         let model = Model::load(loader, Elementwise(kernels), progress)?;
         let blocks = config.kv_tokens.div_ceil(BLOCK_LEN);
-        let cache = KvCache::new(&architecture, config.kv_type, blocks);
+        let cache = KvCache::new(&architecture, config.kv_type, blocks)?;
         let pool = BlockPool::new(blocks, BLOCK_LEN, config.max_sequences);
         tracing::info!(kernels = %kernels.set(), threads = config.threads, kv = %config.kv_type, "cpu engine loaded");
         Ok(Self { architecture, config, kernels, team, model, pool, cache })

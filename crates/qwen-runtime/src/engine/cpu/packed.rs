@@ -2,17 +2,14 @@
 
 use std::ops::Range;
 
-use memmap2::MmapMut;
-
-use super::kernels::{Chunks, ROWS, RowGroup, SMALL, Team, plane};
+use super::kernels::{Chunks, Memory, ROWS, RowGroup, SMALL, Team, plane};
 use crate::checkpoint::{StoredTensor, StoredType};
 use crate::error::RuntimeError;
 
-/// The memory of all weights: one piece, so that the system can back it with huge pages. With
-/// small ones a product waits for addresses to be looked up about as long as for memory.
+/// The memory of all weights.
 #[derive(Debug)]
 pub(super) struct Weights {
-    memory: MmapMut,
+    memory: Memory<u8>,
     used: usize,
 }
 
@@ -38,12 +35,7 @@ impl Weights {
         let bytes = |(dtype, rows, columns): (StoredType, usize, usize)| {
             (rows.div_ceil(ROWS) * RowGroup::bytes(dtype, columns)).next_multiple_of(LINE)
         };
-        let bytes: usize = sizes.map(bytes).sum();
-        let memory = MmapMut::map_anon(bytes)
-            .map_err(|error| RuntimeError::Compute(format!("{bytes} bytes for the weights: {error}")))?;
-        // Where the system has no huge pages, small ones do.
-        #[cfg(target_os = "linux")]
-        drop(memory.advise(memmap2::Advice::HugePage));
+        let memory = Memory::zeroed(sizes.map(bytes).sum(), "the weights")?;
         Ok(Self { memory, used: 0 })
     }
 

@@ -10,7 +10,8 @@
 
 use super::elementwise::{exp, sum};
 use super::formats::{Dense, F16, F32};
-use super::product::dense_tile;
+use super::memory::Number;
+use super::product::{DenseWeights, dense_tile};
 use super::set::Detected;
 use super::simd::ROWS;
 
@@ -25,7 +26,7 @@ const QUERIES: usize = 8;
 pub(crate) const MAX_HEAD: usize = 256;
 
 /// A type that keys and values are stored in.
-pub(crate) trait KvElement: Copy + Default + Send + Sync + 'static {
+pub(crate) trait KvElement: Number + Default + Send + Sync + 'static {
     #[doc(hidden)]
     type Load: LoadKv<Stored = Self>;
     /// Writes values as they are stored; both slices have the same length, a multiple of 16.
@@ -38,6 +39,7 @@ pub(crate) trait LoadKv {
     unsafe fn attend(
         set: Detected,
         blocks: *const Self::Stored,
+        stride: usize,
         table: &[u32],
         attention: Shape,
         queries: &[f32],
@@ -68,13 +70,14 @@ macro_rules! load_kv {
             unsafe fn attend(
                 set: Detected,
                 blocks: *const $stored,
+                stride: usize,
                 table: &[u32],
                 attention: Shape,
                 queries: &[f32],
                 out: *mut f32,
             ) {
                 // SAFETY: the caller's.
-                unsafe { attend::<$dense>(set, blocks, table, attention, queries, out) }
+                unsafe { attend::<$dense>(set, blocks, stride, table, attention, queries, out) }
             }
         }
     };
@@ -105,6 +108,8 @@ pub(crate) const fn block_elements(dim: usize) -> usize {
 pub(crate) struct Attention<'a, T> {
     /// `[block][keys, values]`
     pub(crate) blocks: &'a [T],
+    /// Elements from one block to the next.
+    pub(crate) stride: usize,
     /// The sequence's blocks.
     pub(crate) table: &'a [u32],
 }
@@ -123,11 +128,11 @@ impl<T: KvElement> Attention<'_, T> {
         let blocks = (past + tokens).div_ceil(BLOCK_LEN);
         let elements = block_elements(dim);
         assert!(
-            self.table[..blocks].iter().all(|&block| (block as usize + 1) * elements <= self.blocks.len()),
+            self.table[..blocks].iter().all(|&block| block as usize * self.stride + elements <= self.blocks.len()),
             "a block that is not there"
         );
         // SAFETY: the lengths were just compared.
-        unsafe { T::Load::attend(set, self.blocks.as_ptr(), self.table, shape, queries, out.as_mut_ptr()) }
+        unsafe { T::Load::attend(set, self.blocks.as_ptr(), self.stride, self.table, shape, queries, out.as_mut_ptr()) }
     }
 }
 
@@ -214,13 +219,13 @@ impl Rows {
 kernel! {
     unsafe fn attend<S, W: Dense>(
         blocks: *const W::Stored,
+        stride: usize,
         table: &[u32],
         shape: Shape,
         queries: &[f32],
         out: *mut f32,
     ) {
         let Shape { dim, group, past, tokens } = shape;
-        let elements = block_elements(dim);
         let count = tokens * group;
         let mut first = 0;
         while first < count {
@@ -235,14 +240,23 @@ kernel! {
                 let query = queries.as_ptr().add(first * dim);
                 for start in (0..end).step_by(RUN_LEN) {
                     let positions = RUN_LEN.min(end - start);
-                    for (index, run) in table[start / BLOCK_LEN..].iter().enumerate().take(positions.div_ceil(BLOCK_LEN)) {
-                        let keys = blocks.add(*run as usize * elements);
+                    let run = &table[start / BLOCK_LEN..][..positions.div_ceil(BLOCK_LEN)];
+                    // Keys of the next run are asked for while values are read, and these while keys are.
+                    let next = table.get(start / BLOCK_LEN + RUN..).unwrap_or(run);
+                    for (index, block) in run.iter().enumerate() {
+                        let keys = blocks.add(*block as usize * stride);
                         for lane in (0..ROWS).step_by(S::LANES) {
+                            let at = keys.add(lane);
+                            let w = DenseWeights { at, stride: BLOCK_LEN, len: dim, ahead: keys.add(dim * BLOCK_LEN) };
                             let mut n = 0;
                             while n < rows {
                                 with_columns!((rows - n).min(S::COLUMNS), N => {
-                                    let (w, x) = (keys.add(lane), query.add(n * dim));
-                                    let scores = dense_tile::<S, W, N>([S::splat(0.0); N], w, BLOCK_LEN, dim, x, dim);
+                                    let x = query.add(n * dim);
+                                    let scores = if n + lane == 0 {
+                                        dense_tile::<S, W, 1, N>([S::splat(0.0); N], w, x, dim)
+                                    } else {
+                                        dense_tile::<S, W, 0, N>([S::splat(0.0); N], w, x, dim)
+                                    };
                                     for (i, scores) in scores.into_iter().enumerate() {
                                         S::store(state.scores[n + i].as_mut_ptr().add(index * BLOCK_LEN + lane), scores);
                                     }
@@ -263,11 +277,23 @@ kernel! {
                                     for (i, sum) in sums.iter_mut().enumerate() {
                                         *sum = S::load(state.values[n + i].as_ptr().add(part * ROWS + lane));
                                     }
-                                    for (index, run) in table[start / BLOCK_LEN..].iter().enumerate().take(positions.div_ceil(BLOCK_LEN)) {
-                                        let values = blocks.add(*run as usize * elements + dim * BLOCK_LEN);
-                                        let len = BLOCK_LEN.min(positions - index * BLOCK_LEN);
-                                        let (w, x) = (values.add(part * ROWS * BLOCK_LEN + lane), state.scores[n].as_ptr().add(index * BLOCK_LEN));
-                                        sums = dense_tile::<S, W, N>(sums, w, ROWS, len, x, RUN_LEN);
+                                    for (index, block) in run.iter().enumerate() {
+                                        let values = blocks.add(*block as usize * stride + dim * BLOCK_LEN);
+                                        let w = DenseWeights {
+                                            at: values.add(part * ROWS * BLOCK_LEN + lane),
+                                            stride: ROWS,
+                                            len: BLOCK_LEN.min(positions - index * BLOCK_LEN),
+                                            ahead: blocks.wrapping_add(
+                                                next.get(index).map_or(0, |block| *block as usize) * stride
+                                                    + part * ROWS * BLOCK_LEN,
+                                            ),
+                                        };
+                                        let x = state.scores[n].as_ptr().add(index * BLOCK_LEN);
+                                        sums = if n + lane == 0 {
+                                            dense_tile::<S, W, 1, N>(sums, w, x, RUN_LEN)
+                                        } else {
+                                            dense_tile::<S, W, 0, N>(sums, w, x, RUN_LEN)
+                                        };
                                     }
                                     for (i, sum) in sums.into_iter().enumerate() {
                                         S::store(state.values[n + i].as_mut_ptr().add(part * ROWS + lane), sum);

@@ -262,7 +262,7 @@ impl SmallBlocks for Q40 {
 /// Dense weights: `[column][16 rows]`.
 pub(super) trait Dense {
     /// One value, as it is stored.
-    type Stored;
+    type Stored: Copy;
     unsafe fn load<S: Simd>(from: *const Self::Stored) -> S::F;
 }
 

@@ -18,7 +18,7 @@ pub(crate) trait Simd {
     const LANES: usize;
     /// Columns that a tile of a matrix product holds in registers.
     const COLUMNS: usize;
-    /// The same for a tile of two groups; 0 where the registers do not suffice for one.
+    /// The same for a tile of two groups.
     const PAIR_COLUMNS: usize;
     type F: Copy;
     type I: Copy;

@@ -3,14 +3,23 @@
 use crate::engine::cpu::kernels::formats::{Dense, SUPER};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
+/// Where the weights of a tile are, `[k][w_stride]`, and which are asked for meanwhile.
+#[derive(Clone, Copy)]
+pub(in super::super) struct DenseWeights<T> {
+    pub(in super::super) at: *const T,
+    pub(in super::super) stride: usize,
+    pub(in super::super) len: usize,
+    /// What is read next, laid out in the same way; any address, since nothing else is done with it.
+    pub(in super::super) ahead: *const T,
+}
+
 /// `start + Σ w[k] · x[token][k]` for `N` tokens and one vector of rows, the even and the odd `k`
-/// summed apart, so that no addition waits for the one before.
+/// summed apart, so that no addition waits for the one before. `LINES` cache lines are asked for
+/// ahead with each two `k`.
 #[inline(always)]
-pub(in super::super) unsafe fn dense_tile<S: Simd, W: Dense, const N: usize>(
+pub(in super::super) unsafe fn dense_tile<S: Simd, W: Dense, const LINES: usize, const N: usize>(
     start: [S::F; N],
-    w: *const W::Stored,
-    w_stride: usize,
-    len: usize,
+    w: DenseWeights<W::Stored>,
     x: *const f32,
     x_stride: usize,
 ) -> [S::F; N] {
@@ -19,16 +28,20 @@ pub(in super::super) unsafe fn dense_tile<S: Simd, W: Dense, const N: usize>(
     unsafe {
         let mut odd = [S::splat(0.0); N];
         let mut k = 0;
-        while k + 2 <= len {
-            let (first, second) = (W::load::<S>(w.add(k * w_stride)), W::load::<S>(w.add((k + 1) * w_stride)));
+        while k + 2 <= w.len {
+            for line in 0..LINES {
+                S::prefetch(w.ahead.wrapping_add(k * w.stride).cast::<u8>().wrapping_add(64 * line));
+            }
+            let at = w.at.add(k * w.stride);
+            let (first, second) = (W::load::<S>(at), W::load::<S>(at.add(w.stride)));
             for n in 0..N {
                 even[n] = S::fma(first, S::splat(x.add(n * x_stride + k).read()), even[n]);
                 odd[n] = S::fma(second, S::splat(x.add(n * x_stride + k + 1).read()), odd[n]);
             }
             k += 2;
         }
-        if k < len {
-            let last = W::load::<S>(w.add(k * w_stride));
+        if k < w.len {
+            let last = W::load::<S>(w.at.add(k * w.stride));
             for n in 0..N {
                 even[n] = S::fma(last, S::splat(x.add(n * x_stride + k).read()), even[n]);
             }
@@ -39,6 +52,9 @@ pub(in super::super) unsafe fn dense_tile<S: Simd, W: Dense, const N: usize>(
     }
     even
 }
+
+/// How far ahead memory is asked for weights, in values.
+const AHEAD: usize = 2048;
 
 kernel! {
     /// Adds a dense group `[column][16 rows]` times `tokens` columns of activations `[token][stride]`
@@ -59,9 +75,15 @@ kernel! {
                 while token < tokens {
                     let tile = (tokens - token).min(S::COLUMNS);
                     for lane in (0..ROWS).step_by(S::LANES) {
-                        let (w, x) = (group.add(column * ROWS + lane), x.add(token * stride + column));
+                        let (at, x) = (group.add(column * ROWS + lane), x.add(token * stride + column));
+                        let w = DenseWeights { at, stride: ROWS, len, ahead: at.wrapping_add(AHEAD) };
                         with_columns!(tile, N => {
-                            let sums = dense_tile::<S, W, N>([S::splat(0.0); N], w, ROWS, len, x, stride);
+                            // The first tile of the first lanes asks for all.
+                            let sums = if token + lane == 0 {
+                                dense_tile::<S, W, 2, N>([S::splat(0.0); N], w, x, stride)
+                            } else {
+                                dense_tile::<S, W, 0, N>([S::splat(0.0); N], w, x, stride)
+                            };
                             for (n, sum) in sums.into_iter().enumerate() {
                                 let to = out.add((token + n) * ROWS + lane);
                                 S::store(to, S::add(S::load(to), sum));

@@ -6,8 +6,6 @@ use super::super_blocks::{super_pair_product, super_product};
 use crate::checkpoint::StoredType;
 use crate::engine::cpu::kernels::activations::{Activations, Need, Precision};
 #[cfg(target_arch = "x86_64")]
-use crate::engine::cpu::kernels::avx2::Avx2;
-#[cfg(target_arch = "x86_64")]
 use crate::engine::cpu::kernels::avx512::Avx512;
 use crate::engine::cpu::kernels::formats::{
     BF16, Dense, F16, F32, Q4K, Q5K, Q6K, Q40, Q80, SMALL, SUPER, SmallBlocks, SuperBlocks, plane,
@@ -83,10 +81,11 @@ impl<'a> RowGroup<'a> {
         !matches!(self.dtype, StoredType::F32 | StoredType::F16 | StoredType::BF16)
             && match set.set() {
                 #[cfg(target_arch = "x86_64")]
-                KernelSet::Avx512 => Avx512::PAIR_COLUMNS > 0 && tokens > Avx512::COLUMNS,
+                KernelSet::Avx512 => tokens > Avx512::COLUMNS,
                 #[cfg(target_arch = "x86_64")]
-                KernelSet::Avx2 => Avx2::PAIR_COLUMNS > 0 && tokens > Avx2::COLUMNS,
-                _ => Scalar::PAIR_COLUMNS > 0 && tokens > Scalar::COLUMNS,
+                // Its 16 registers are full with a tile of one group.
+                KernelSet::Avx2 => false,
+                _ => tokens > Scalar::COLUMNS,
             }
     }
 
