@@ -27,8 +27,17 @@ type Work<'a> = dyn Fn(Range<usize>) + Sync + 'a;
 struct Job {
     work: *const Work<'static>,
     tasks: usize,
-    /// Tasks taken at once.
-    share: usize,
+    threads: usize,
+}
+
+impl Job {
+    /// How many tasks are taken at once when `left` are left: many at first, so that a thread reads
+    /// a long stretch of memory, and few at the end, so that none waits long for another. Mostly
+    /// even numbers, for kernels that do two tasks at a time.
+    fn share(&self, left: usize) -> usize {
+        let share = left / (2 * self.threads);
+        if share < 2 { 1 } else { share.next_multiple_of(2) }
+    }
 }
 
 struct Shared {
@@ -83,8 +92,8 @@ impl Team {
         self.threads.len() + 1
     }
 
-    /// Does tasks `0..tasks`, each once, and returns when all are done. Tasks are small where
-    /// there are many, so they are taken several at once; a thread that comes late takes fewer.
+    /// Does tasks `0..tasks`, each once, and returns when all are done. Neighbours are taken several
+    /// at once; a thread that comes late takes fewer.
     pub(crate) fn run(&mut self, tasks: usize, work: &Work<'_>) {
         if tasks <= 1 || self.threads.is_empty() {
             if tasks > 0 {
@@ -92,11 +101,10 @@ impl Team {
             }
             return;
         }
-        let share = tasks.div_ceil(8 * self.threads());
         // SAFETY: the lifetime is lengthened for the threads' sake; none of them touches the job
         // after this function has seen the state closed and nobody at work.
         let work: &Work<'static> = unsafe { std::mem::transmute::<&Work<'_>, &Work<'static>>(work) };
-        let mut job = Job { work, tasks, share };
+        let mut job = Job { work, tasks, threads: self.threads() };
         let shared = &*self.shared;
         shared.next.store(0, Ordering::Relaxed);
         shared.job.store(&raw mut job, Ordering::Relaxed);
@@ -134,14 +142,12 @@ fn pause(looks: &mut u32) {
 
 impl Shared {
     fn work_on(&self, job: &Job) {
-        loop {
-            let first = self.next.fetch_add(job.share, Ordering::Relaxed);
-            if first >= job.tasks {
-                return;
-            }
+        let end = |first: usize| first + job.share(job.tasks - first);
+        let take = |first: usize| (first < job.tasks).then(|| end(first));
+        while let Ok(first) = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
             // SAFETY: the job's closure lives while a thread is at work.
             let work = unsafe { &*job.work };
-            work(first..job.tasks.min(first + job.share));
+            work(first..end(first));
         }
     }
 
