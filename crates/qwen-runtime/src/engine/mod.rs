@@ -6,8 +6,11 @@
 pub(crate) mod blocks;
 pub(crate) mod candle;
 pub(crate) mod cpu;
+mod logits;
 mod rope;
 mod step;
+
+pub use logits::Logits;
 
 use crate::TokenId;
 use crate::checkpoint::Architecture;
@@ -57,35 +60,6 @@ pub struct SequenceStep<'a> {
     pub tokens: &'a [TokenId],
     /// Where logits are wanted.
     pub logits: LogitsAt,
-}
-
-/// The logits of one sequence in a step, row-major `(rows, vocab_size)`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Logits {
-    values: Vec<f32>,
-    vocab_size: usize,
-}
-
-impl Logits {
-    /// Logits of `values.len() / vocab_size` rows.
-    pub fn new(values: Vec<f32>, vocab_size: usize) -> Self {
-        Self { values, vocab_size }
-    }
-
-    /// How many rows there are: 0, 1 or one for each token, as asked.
-    pub fn rows(&self) -> usize {
-        self.values.len().checked_div(self.vocab_size).unwrap_or(0)
-    }
-
-    /// The last row; `None` when no logits were asked for.
-    pub fn last(&self) -> Option<&[f32]> {
-        self.values.len().checked_sub(self.vocab_size).map(|start| &self.values[start..])
-    }
-
-    /// All rows, one after another.
-    pub fn values(&self) -> &[f32] {
-        &self.values
-    }
 }
 
 /// What an engine can hold, and what it holds.

@@ -1,8 +1,8 @@
-//! What every engine does with a step before and after it computes.
+//! What every engine does with a step before it computes.
 
 use std::collections::HashSet;
 
-use super::{Logits, SequenceId, SequenceStep};
+use super::{SequenceId, SequenceStep};
 use crate::error::RuntimeError;
 
 /// Checks the parts of a step one after another, before anything is computed.
@@ -36,19 +36,4 @@ impl StepCheck {
         }
         Ok(())
     }
-}
-
-/// Hands each sequence its rows of a step's logits, which are `(rows, vocab_size)`.
-pub(super) fn split_logits(values: Vec<f32>, batch: &[SequenceStep<'_>], vocab_size: usize) -> Vec<Logits> {
-    if let [_] = batch {
-        // The usual step needs no copy.
-        return vec![Logits::new(values, vocab_size)];
-    }
-    let mut rest = values.as_slice();
-    let logits = batch.iter().map(|step| {
-        let (own, after) = rest.split_at(step.logits.rows(step.tokens.len()) * vocab_size);
-        rest = after;
-        Logits::new(own.to_vec(), vocab_size)
-    });
-    logits.collect()
 }

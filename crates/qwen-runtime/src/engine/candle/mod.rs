@@ -10,10 +10,11 @@ mod rotary;
 mod weights;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{DType, Device};
 
-use super::step::{StepCheck, split_logits};
+use super::step::StepCheck;
 use super::{Capacity, Engine, Logits, SequenceId, SequenceStep, require_length};
 use crate::TokenId;
 use crate::checkpoint::{Architecture, Checkpoint};
@@ -219,6 +220,6 @@ impl Engine for CandleEngine {
         for (step, sequence) in batch.iter().zip(sequences) {
             sequence.tokens.extend_from_slice(step.tokens);
         }
-        Ok(split_logits(values, batch, self.architecture.vocab_size))
+        Ok(Logits::split(&Arc::new(values), batch, self.architecture.vocab_size))
     }
 }

@@ -13,7 +13,8 @@ pub use config::{CpuConfig, KvType};
 pub use kernels::KernelSet;
 
 use super::blocks::BlockPool;
-use super::step::{StepCheck, split_logits};
+use super::logits::LogitsBuffer;
+use super::step::StepCheck;
 use super::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep};
 use crate::TokenId;
 use crate::checkpoint::{Architecture, Checkpoint};
@@ -38,6 +39,7 @@ pub struct CpuEngine {
     model: Model,
     pool: BlockPool,
     cache: KvCache,
+    logits: LogitsBuffer,
 }
 
 impl CpuEngine {
@@ -73,7 +75,8 @@ impl CpuEngine {
         let cache = KvCache::new(&architecture, config.kv_type, blocks)?;
         let pool = BlockPool::new(blocks, BLOCK_LEN, config.max_sequences);
         tracing::info!(kernels = %kernels.set(), threads = config.threads, kv = %config.kv_type, "cpu engine loaded");
-        Ok(Self { architecture, config, kernels, team, model, pool, cache })
+        let logits = LogitsBuffer::default();
+        Ok(Self { architecture, config, kernels, team, model, pool, cache, logits })
     }
 
     /// Checks a step before anything is computed.
@@ -165,15 +168,17 @@ impl Engine for CpuEngine {
         let wanted: Vec<(SequenceId, usize)> = batch.iter().map(|step| (step.sequence, step.tokens.len())).collect();
         let copies = self.pool.reserve(&wanted)?;
         self.cache.copy(&copies);
-        let mut values = Vec::new();
-        for piece in self.pieces(batch)? {
-            let logits = self.model.forward(&piece, &mut self.team, &mut self.cache);
-            // The usual step is one piece, whose logits need no copy.
-            if values.is_empty() { values = logits } else { values.extend_from_slice(&logits) }
+        let vocab_size = self.architecture.vocab_size;
+        let pieces = self.pieces(batch)?;
+        let wanted: usize = pieces.iter().map(|piece| piece.wanted.len()).sum();
+        let mut rows = self.logits.room(wanted * vocab_size).chunks_exact_mut(vocab_size);
+        for piece in pieces {
+            let out: Vec<&mut [f32]> = rows.by_ref().take(piece.wanted.len()).collect();
+            self.model.forward(&piece, &mut self.team, &mut self.cache, out);
         }
         for step in batch {
             self.pool.append(step.sequence, step.tokens)?;
         }
-        Ok(split_logits(values, batch, self.architecture.vocab_size))
+        Ok(self.logits.split(batch, vocab_size))
     }
 }

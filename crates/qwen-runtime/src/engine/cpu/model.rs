@@ -67,8 +67,8 @@ impl Model {
         })
     }
 
-    /// Runs the batch and returns the logits of its wanted rows, row-major `(wanted, vocab)`.
-    pub(super) fn forward(&mut self, batch: &FlatBatch, team: &mut Team, cache: &mut KvCache) -> Vec<f32> {
+    /// Runs the batch and writes the logits of its wanted rows, `(vocab)` each.
+    pub(super) fn forward(&mut self, batch: &FlatBatch, team: &mut Team, cache: &mut KvCache, logits: Vec<&mut [f32]>) {
         let reach = batch.sequences.iter().map(|sequence| sequence.past + sequence.tokens).max().unwrap_or(0);
         self.rotary.reach(reach);
         self.embed(&batch.tokens, team);
@@ -83,7 +83,7 @@ impl Model {
         for layer in &self.layers {
             layer.forward(&mut pass, cache, &mut self.buffers);
         }
-        self.logits(&batch.wanted, batch.tokens.len(), team)
+        self.logits(&batch.wanted, batch.tokens.len(), team, logits);
     }
 
     /// Embeds the tokens into the residual stream.
@@ -110,13 +110,11 @@ impl Model {
     }
 
     /// Final norm and head of the wanted rows.
-    fn logits(&mut self, wanted: &[usize], tokens: usize, team: &mut Team) -> Vec<f32> {
-        let head = self.head.as_ref().unwrap_or(&self.embedding);
-        let vocab = head.rows();
-        let mut logits = vec![0.0; wanted.len() * vocab];
+    fn logits(&mut self, wanted: &[usize], tokens: usize, team: &mut Team, out: Vec<&mut [f32]>) {
         if wanted.is_empty() {
-            return logits;
+            return;
         }
+        let head = self.head.as_ref().unwrap_or(&self.embedding);
         let set = self.elementwise;
         let x = Tiles { values: &self.buffers.x, stride: tile_stride(tokens) };
         let activations: &mut Activations = &mut self.buffers.activations;
@@ -131,7 +129,7 @@ impl Model {
         drop(rows);
         let activations = &self.buffers.activations;
         // A row of logits is made of pieces of 16; a thread writes its piece of every row.
-        let pieces: Vec<Chunks<'_, f32>> = logits.chunks_exact_mut(vocab).map(|row| Chunks::new(row, ROWS)).collect();
+        let pieces: Vec<Chunks<'_, f32>> = out.into_iter().map(|row| Chunks::new(row, ROWS)).collect();
         team.run(head.groups(), &|range| {
             let mut product = vec![0.0; wanted.len() * ROWS];
             for index in range {
@@ -143,7 +141,5 @@ impl Model {
                 }
             }
         });
-        drop(pieces);
-        logits
     }
 }

@@ -98,10 +98,6 @@ impl Weights {
 }
 
 impl PackedMatrix {
-    pub(super) fn rows(&self) -> usize {
-        self.rows
-    }
-
     pub(super) fn columns(&self) -> usize {
         self.columns
     }
