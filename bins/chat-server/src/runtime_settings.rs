@@ -35,6 +35,7 @@ fn engine_config(engine: &EngineArgs) -> anyhow::Result<EngineConfig> {
             threads: engine.threads.map(usize::from),
             kv_type: engine.kv_type.unwrap_or_default(),
             kernels: None,
+            weights: Default::default(),
         })),
         EngineName::Candle if engine.threads.is_some() => bail!("THREADS is for the engine cpu; candle takes its own"),
         EngineName::Candle if engine.kv_type.is_some() => {

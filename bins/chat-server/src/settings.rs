@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn the_engine_follows_the_device() {
         let engine = |arguments: &[&str]| settings(arguments).unwrap().runtime.engine;
-        let cpu = CpuSettings { threads: Some(3), kv_type: KvType::F32, kernels: None };
+        let cpu = CpuSettings { threads: Some(3), kv_type: KvType::F32, ..CpuSettings::default() };
         assert_eq!(engine(&[]), EngineConfig::Cpu(CpuSettings::default()));
         assert_eq!(engine(&["--threads", "3", "--kv-type", "f32"]), EngineConfig::Cpu(cpu));
         assert_eq!(engine(&["--engine", "candle"]), EngineConfig::Candle(ComputeDevice::Cpu));

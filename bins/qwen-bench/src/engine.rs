@@ -2,8 +2,7 @@
 
 use clap::ValueEnum;
 use qwen_runtime::{
-    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine, KernelSet, KvType,
-    QuantizedWeights,
+    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine, KernelSet, KvType, WeightForm,
 };
 
 use crate::cli::BenchArguments;
@@ -79,7 +78,7 @@ impl EngineChoice {
 
     /// Loads the engine.
     pub(crate) fn load(self, checkpoint: &Checkpoint, needs: Needs) -> Result<(Box<dyn Engine>, EngineFacts), Failure> {
-        let quantized = QuantizedWeights::Keep;
+        let weights = WeightForm::Stored;
         let (max_sequences, kv_type) = (needs.sequences, self.kv_type);
         match self.name {
             EngineName::Cpu => {
@@ -89,14 +88,14 @@ impl EngineChoice {
                     kv_tokens: needs.kv_tokens,
                     max_sequences,
                     kernels: Some(self.kernels),
-                    quantized,
+                    weights,
                 };
                 let engine = CpuEngine::load(checkpoint, config, &|_, _| {})?;
                 Ok((Box::new(engine), EngineFacts { name: "cpu", kernels: Some(self.kernels.to_string()), kv_type }))
             }
             EngineName::Candle => {
                 let device = ComputeDevice::Cpu;
-                let config = CandleConfig { device, quantized, max_sequences, max_tokens: needs.kv_tokens };
+                let config = CandleConfig { device, weights, max_sequences, max_tokens: needs.kv_tokens };
                 let engine = CandleEngine::load(checkpoint, config, &|_, _| {})?;
                 Ok((Box::new(engine), EngineFacts { name: "candle", kernels: None, kv_type }))
             }

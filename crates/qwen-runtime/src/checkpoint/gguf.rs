@@ -54,6 +54,8 @@ impl GgufFile {
     pub(crate) fn open(path: &Path) -> Result<Self, RuntimeError> {
         let map = MappedFile::open(path)?;
         let (metadata, tensors) = read_header(&map, path)?;
+        // A tokenizer's arrays were read to find their ends; some megabytes that only few will read again.
+        map.release(&map);
         Ok(Self { path: path.to_owned(), map, metadata, tensors })
     }
 

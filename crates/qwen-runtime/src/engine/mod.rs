@@ -8,6 +8,7 @@ pub(crate) mod candle;
 pub(crate) mod cpu;
 mod rope;
 mod step;
+pub(crate) mod weight_form;
 
 use crate::TokenId;
 use crate::checkpoint::Architecture;

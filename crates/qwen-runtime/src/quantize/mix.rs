@@ -34,7 +34,7 @@ impl FileType {
 }
 
 /// The type of a tensor in a file of `file_type`.
-pub(super) fn stored_type(name: TensorName, architecture: &Architecture, file_type: FileType) -> StoredType {
+pub(crate) fn stored_type(name: TensorName, architecture: &Architecture, file_type: FileType) -> StoredType {
     let shape = architecture.shape_of(name);
     let [_, columns] = shape[..] else {
         // Norms and biases: next to nothing in bytes, and much in effect.

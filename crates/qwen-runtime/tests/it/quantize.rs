@@ -6,7 +6,7 @@ use candle_core::quantized::{GgmlDType, QTensor, ggml_file};
 use candle_core::{Device, Tensor};
 use qwen_runtime::{
     ChatTemplate, Checkpoint, Engine, FileType, KnownTokens, LayerTensor, QuantizeOptions, QuantizeReport,
-    QuantizedWeights, StoredTensor, StoredType, TensorName, Tokenizer, quantize,
+    StoredTensor, StoredType, TensorName, Tokenizer, WeightForm, quantize,
 };
 use serde_json::{Value, json};
 
@@ -211,7 +211,7 @@ fn half_precision_computes_what_the_source_computes() {
     for (file_type, least) in [(FileType::F16, 0.9999), (FileType::Q8_0, 0.99)] {
         let target = directory.path().join(format!("{file_type:?}.gguf"));
         to_file(&source, &target, file_type);
-        let mut engine = engine(&target, QuantizedWeights::Keep);
+        let mut engine = engine(&target, WeightForm::Stored);
         let vocab_size = engine.architecture().vocab_size;
         let actual = run(&mut engine, &expected.prompts, Feeding::Whole);
         let (min, _) = cosines(&actual, &golden::logits(&source.join("expected.safetensors")), vocab_size);
@@ -232,7 +232,7 @@ fn a_checkpoint_of_half_floats_loses_nothing_in_a_file_of_them() {
     let target = directory.path().join("model.gguf");
     to_file(&source, &target, FileType::F16);
     let expected = golden::expected(&source.join("expected.json"));
-    let mut engine = engine(&target, QuantizedWeights::Keep);
+    let mut engine = engine(&target, WeightForm::Stored);
     let actual = run(&mut engine, &expected.prompts, Feeding::Whole);
     assert_close(&actual, &golden::logits(&source.join("expected.safetensors")), "k256-f16 as F16");
 }
@@ -245,7 +245,7 @@ fn the_engine_computes_with_quantized_files_as_with_their_widened_weights() {
     for file_type in FILE_TYPES {
         let target = directory.path().join(format!("{file_type:?}.gguf"));
         to_file(directory.path(), &target, file_type);
-        let [kept, widened] = [QuantizedWeights::Keep, QuantizedWeights::Dequantize]
+        let [kept, widened] = [WeightForm::Stored, WeightForm::Dequantized]
             .map(|weights| run(&mut engine(&target, weights), &prompts, Feeding::Whole));
         let (min, mean) = cosines(&kept, &widened, 640);
         assert!(min >= 0.997 && mean >= 0.999, "{file_type:?}: {min} {mean}");

@@ -2,8 +2,8 @@
 
 use super::kernels::{Precision, ROWS, RowGroup, Team};
 use super::packed::{PackedMatrix, Weights};
-use crate::checkpoint::{AttentionBias, Checkpoint, LayerTensor, StoredType, TensorName};
-use crate::engine::candle::QuantizedWeights;
+use crate::checkpoint::{AttentionBias, Checkpoint, LayerTensor, TensorName};
+use crate::engine::weight_form::WeightForm;
 use crate::error::RuntimeError;
 
 /// Loads tensors with the threads that will read them.
@@ -11,7 +11,7 @@ pub(super) struct Loader<'a> {
     pub(super) checkpoint: &'a Checkpoint,
     pub(super) team: &'a mut Team,
     pub(super) weights: Weights,
-    pub(super) quantized: QuantizedWeights,
+    form: WeightForm,
 }
 
 /// `y = W x + b`, the activations in the precision that the weights need.
@@ -49,21 +49,17 @@ impl Linear {
 }
 
 impl<'a> Loader<'a> {
-    /// A loader of a checkpoint's matrices, with room for them.
-    pub(super) fn new(
-        checkpoint: &'a Checkpoint,
-        team: &'a mut Team,
-        quantized: QuantizedWeights,
-    ) -> Result<Self, RuntimeError> {
+    /// A loader of a checkpoint's matrices, with room for them in the form that they are to have.
+    pub(super) fn new(checkpoint: &'a Checkpoint, team: &'a mut Team, form: WeightForm) -> Result<Self, RuntimeError> {
+        let form = form.suited_to(checkpoint)?;
         let mut sizes = Vec::new();
         for name in checkpoint.architecture().tensor_names() {
             let stored = checkpoint.tensor(name)?;
             if let [rows, columns] = stored.shape[..] {
-                let dtype = if widens(quantized, stored.dtype) { StoredType::F32 } else { stored.dtype };
-                sizes.push((dtype, rows, columns));
+                sizes.push((form.dtype(checkpoint, name, stored.dtype), rows, columns));
             }
         }
-        Ok(Self { checkpoint, team, weights: Weights::with_room_for(sizes.into_iter())?, quantized })
+        Ok(Self { checkpoint, team, weights: Weights::with_room_for(sizes.into_iter())?, form })
     }
 
     /// A vector, such as a norm's weight.
@@ -78,12 +74,11 @@ impl<'a> Loader<'a> {
 
     /// A matrix `(out, in)`.
     pub(super) fn matrix(&mut self, name: TensorName) -> Result<PackedMatrix, RuntimeError> {
-        let stored = self.checkpoint.tensor(name)?;
-        if widens(self.quantized, stored.dtype) {
-            return Ok(self.weights.pack_widened(&stored, self.team));
-        }
         let checkpoint = self.checkpoint;
-        Ok(self.weights.pack(&stored, self.team, &|bytes| checkpoint.release(bytes)))
+        let stored = checkpoint.tensor(name)?;
+        let dtype = self.form.dtype(checkpoint, name, stored.dtype);
+        let packed = self.weights.pack(&stored, dtype, self.team, &|bytes| checkpoint.release(bytes));
+        packed.map_err(|fault| fault.explain(checkpoint.path(), &name.in_gguf(), stored.dtype, dtype))
     }
 
     /// A projection of layer `layer`.
@@ -100,9 +95,4 @@ impl<'a> Loader<'a> {
         };
         Ok(Linear { weight, bias })
     }
-}
-
-/// Whether a matrix of that type becomes one of floats.
-fn widens(quantized: QuantizedWeights, dtype: StoredType) -> bool {
-    quantized == QuantizedWeights::Dequantize && dtype.is_quantized()
 }

@@ -1,6 +1,7 @@
 //! [`CpuEngine`]: Qwen3 on the processor, with kernels, threads and a KV cache of our own.
 
 mod config;
+mod conversion;
 mod kernels;
 mod kv_cache;
 mod layer;
@@ -67,7 +68,7 @@ impl CpuEngine {
         let kernels = config.kernels.map_or_else(|| Ok(Detected::best()), Detected::new)?;
         let mut team = Team::new(config.threads)
             .map_err(|error| RuntimeError::Compute(format!("starting {} threads: {error}", config.threads)))?;
-        let loader = Loader::new(checkpoint, &mut team, config.quantized)?;
+        let loader = Loader::new(checkpoint, &mut team, config.weights)?;
         let model = Model::load(loader, Elementwise(kernels), progress)?;
         let blocks = config.kv_tokens.div_ceil(BLOCK_LEN);
         let cache = KvCache::new(&architecture, config.kv_type, blocks)?;
