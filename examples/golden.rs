@@ -84,6 +84,9 @@ struct LogitsArgs {
     /// Widen the stored weights to float32 at load.
     #[arg(long)]
     dequantize: bool,
+    /// What the cpu engine quantizes plain weights to at load: q4_k_m, q5_k_m, q6_k, q8_0 or none.
+    #[arg(long, value_name = "TYPE", conflicts_with = "dequantize")]
+    quantize: Option<WeightForm>,
     /// Threads of the cpu engine; all cores by default.
     #[arg(long)]
     threads: Option<usize>,
@@ -245,7 +248,7 @@ fn logits(args: &LogitsArgs) -> Result<()> {
 }
 
 fn load(args: &LogitsArgs, checkpoint: &Checkpoint, sequences: usize, tokens: usize) -> Result<Box<dyn Engine>> {
-    let weights = if args.dequantize { WeightForm::Dequantized } else { WeightForm::Stored };
+    let weights = if args.dequantize { WeightForm::Dequantized } else { args.quantize.unwrap_or_default() };
     match args.engine {
         EngineChoice::Candle => {
             let device = ComputeDevice::Cpu;

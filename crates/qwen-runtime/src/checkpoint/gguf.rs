@@ -50,6 +50,11 @@ impl GgufFile {
         self.map.release(bytes);
     }
 
+    /// Lets the system take back all memory of the file.
+    pub(crate) fn release_all(&self) {
+        self.map.release(&self.map);
+    }
+
     /// Maps the file and reads its header.
     pub(crate) fn open(path: &Path) -> Result<Self, RuntimeError> {
         let map = MappedFile::open(path)?;

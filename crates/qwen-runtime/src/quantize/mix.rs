@@ -5,7 +5,7 @@ use crate::checkpoint::{Architecture, HeadWeights, LayerTensor, StoredType, Tens
 
 impl FileType {
     /// The number in llama.cpp's `enum llama_ftype`.
-    pub(super) fn number(self) -> u32 {
+    pub fn number(self) -> u32 {
         match self {
             Self::F32 => 0,
             Self::F16 => 1,

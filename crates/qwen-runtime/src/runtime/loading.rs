@@ -13,7 +13,7 @@ use crate::error::RuntimeError;
 /// Room of a KV cache for which no budget is set, in tokens: four of CarePath's contexts.
 const DEFAULT_KV_TOKENS: usize = 16_384;
 
-/// Loads the engine of `config`; `progress` hears how many layers of how many are loaded.
+/// Loads the engine of `config`; `progress` hears how much of how much is loaded.
 pub(super) fn load_engine(
     checkpoint: &Checkpoint,
     config: &RuntimeConfig,

@@ -8,6 +8,7 @@ use qwen_runtime::{
     ChatTemplate, Checkpoint, Engine, FileType, KnownTokens, LayerTensor, QuantizeOptions, QuantizeReport,
     StoredTensor, StoredType, TensorName, Tokenizer, WeightForm, quantize,
 };
+use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use crate::logits::{Feeding, assert_close, cosines, engine, greedy, run};
@@ -42,6 +43,18 @@ pub(crate) fn write_source(directory: &Path, shards: usize) {
     std::fs::copy(golden::own("chat/qwen3-thinking-2507.jinja"), directory.join("chat_template.jinja")).unwrap();
     let tokenizer_config = json!({"eos_token": "<|im_end|>", "pad_token": {"content": "<|endoftext|>"}});
     std::fs::write(directory.join("tokenizer_config.json"), tokenizer_config.to_string()).unwrap();
+}
+
+/// Puts `bytes` at the place of a tensor's first value.
+pub(crate) fn spoil(directory: &Path, tensor: &str, bytes: [u8; 2]) {
+    let path = directory.join("model.safetensors");
+    let mut file = std::fs::read(&path).unwrap();
+    let at = {
+        let tensors = SafeTensors::deserialize(&file).unwrap();
+        tensors.tensor(tensor).unwrap().data().as_ptr() as usize - file.as_ptr() as usize
+    };
+    file[at..at + 2].copy_from_slice(&bytes);
+    std::fs::write(path, file).unwrap();
 }
 
 fn to_file(source: &Path, target: &Path, file_type: FileType) -> QuantizeReport {

@@ -67,7 +67,7 @@ impl From<candle_core::Error> for RuntimeError {
 }
 
 impl CandleEngine {
-    /// Loads a checkpoint; `progress` hears how many layers of how many are loaded.
+    /// Loads a checkpoint; `progress` hears, layer by layer, how much of how much is loaded.
     ///
     /// # Errors
     /// [`RuntimeError::InvalidParameter`] for a configuration that cannot be,

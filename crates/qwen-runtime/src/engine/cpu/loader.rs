@@ -9,9 +9,13 @@ use crate::error::RuntimeError;
 /// Loads tensors with the threads that will read them.
 pub(super) struct Loader<'a> {
     pub(super) checkpoint: &'a Checkpoint,
-    pub(super) team: &'a mut Team,
-    pub(super) weights: Weights,
+    team: &'a mut Team,
+    weights: Weights,
     form: WeightForm,
+    /// Hears how many bytes of the matrices of how many are read.
+    progress: &'a dyn Fn(usize, usize),
+    done: usize,
+    total: usize,
 }
 
 /// `y = W x + b`, the activations in the precision that the weights need.
@@ -49,17 +53,24 @@ impl Linear {
 }
 
 impl<'a> Loader<'a> {
-    /// A loader of a checkpoint's matrices, with room for them in the form that they are to have.
-    pub(super) fn new(checkpoint: &'a Checkpoint, team: &'a mut Team, form: WeightForm) -> Result<Self, RuntimeError> {
-        let form = form.suited_to(checkpoint)?;
-        let mut sizes = Vec::new();
+    /// A loader of a checkpoint's matrices, with room for them in a form that is suited to it.
+    pub(super) fn new(
+        checkpoint: &'a Checkpoint,
+        team: &'a mut Team,
+        form: WeightForm,
+        progress: &'a dyn Fn(usize, usize),
+    ) -> Result<Self, RuntimeError> {
+        let (mut sizes, mut total) = (Vec::new(), 0);
         for name in checkpoint.architecture().tensor_names() {
             let stored = checkpoint.tensor(name)?;
             if let [rows, columns] = stored.shape[..] {
-                sizes.push((form.dtype(checkpoint, name, stored.dtype), rows, columns));
+                sizes.push((form.dtype(checkpoint, name)?, rows, columns));
+                total += stored.bytes.len();
             }
         }
-        Ok(Self { checkpoint, team, weights: Weights::with_room_for(sizes.into_iter())?, form })
+        progress(0, total);
+        let weights = Weights::with_room_for(sizes.into_iter())?;
+        Ok(Self { checkpoint, team, weights, form, progress, done: 0, total })
     }
 
     /// A vector, such as a norm's weight.
@@ -76,8 +87,12 @@ impl<'a> Loader<'a> {
     pub(super) fn matrix(&mut self, name: TensorName) -> Result<PackedMatrix, RuntimeError> {
         let checkpoint = self.checkpoint;
         let stored = checkpoint.tensor(name)?;
-        let dtype = self.form.dtype(checkpoint, name, stored.dtype);
-        let packed = self.weights.pack(&stored, dtype, self.team, &|bytes| checkpoint.release(bytes));
+        let dtype = self.form.dtype(checkpoint, name)?;
+        let packed = self.weights.pack(&stored, dtype, self.team, &mut |bytes| {
+            checkpoint.release(bytes);
+            self.done += bytes.len();
+            (self.progress)(self.done, self.total);
+        });
         packed.map_err(|fault| fault.explain(checkpoint.path(), &name.in_gguf(), stored.dtype, dtype))
     }
 
@@ -94,5 +109,12 @@ impl<'a> Loader<'a> {
             _ => Vec::new(),
         };
         Ok(Linear { weight, bias })
+    }
+
+    /// The memory of all matrices, when each has been loaded.
+    pub(super) fn finish(self) -> Weights {
+        // With a page that is read the system maps those around it, also of tensors that were released before.
+        self.checkpoint.release_all();
+        self.weights
     }
 }

@@ -29,8 +29,9 @@ pub(super) struct PackedMatrix {
 /// Every matrix starts on a line of the cache.
 const LINE: usize = 64;
 
-/// Bytes of a checkpoint that a thread reads before it gives them back.
-const RELEASED: usize = 1 << 20;
+/// Bytes of a checkpoint that are read before they are given back to the system: enough that no thread waits for the
+/// others often.
+const PART: usize = 8 << 20;
 
 impl Weights {
     /// Room for matrices of `sizes` (type, rows, columns).
@@ -45,8 +46,8 @@ impl Weights {
         Ok(Self { memory, used: 0 })
     }
 
-    /// Packs a stored matrix in type `dtype`; the threads of `team` share the work. `release` is told which bytes of it
-    /// have been read, so that they need not stay in memory.
+    /// Packs a stored matrix in type `dtype`; the threads of `team` share the work. `read` is told, part by part, which
+    /// bytes of it have been read, so that they need not stay in memory.
     ///
     /// # Errors
     /// A weight that the type cannot hold.
@@ -55,35 +56,35 @@ impl Weights {
         stored: &StoredTensor<'_>,
         dtype: StoredType,
         team: &mut Team,
-        release: &(dyn Fn(&[u8]) + Sync),
+        read: &mut dyn FnMut(&[u8]),
     ) -> Result<PackedMatrix, Fault> {
         let (rows, columns) = (stored.shape[0], stored.shape[1]);
         let codec = RowCodec { source: stored.dtype, target: dtype, columns, importance: None };
         let matrix = self.place(dtype, rows, columns);
-        let parts = Chunks::new(&mut self.memory[matrix.place.clone()], matrix.group_bytes);
+        let chunks = Chunks::new(&mut self.memory[matrix.place.clone()], matrix.group_bytes);
         let bytes = |groups: Range<usize>| {
-            let row = |group: usize| rows.min(group * ROWS) * codec.source_row();
-            &stored.bytes[row(groups.start)..row(groups.end)]
+            let start = |group: usize| rows.min(group * ROWS) * codec.source_row();
+            &stored.bytes[start(groups.start)..start(groups.end)]
         };
-        let at_once = (RELEASED / (ROWS * codec.source_row())).max(1);
-        let fault = OnceLock::new();
-        team.run(matrix.groups(), &|range| {
-            let mut conversion = Conversion::new(codec);
-            for first in range.clone().step_by(at_once) {
-                let groups = first..range.end.min(first + at_once);
-                for group in groups.clone() {
-                    if let Err(found) = conversion.pack(bytes(group..group + 1), parts.take(group)) {
+        let at_once = (PART / (ROWS * codec.source_row())).max(1);
+        for first in (0..matrix.groups()).step_by(at_once) {
+            let part = first..matrix.groups().min(first + at_once);
+            let fault = OnceLock::new();
+            team.run(part.len(), &|range| {
+                let mut conversion = Conversion::new(codec);
+                for group in first + range.start..first + range.end {
+                    if let Err(found) = conversion.pack(bytes(group..group + 1), chunks.take(group)) {
                         // One weight is enough to refuse the checkpoint.
                         fault.get_or_init(|| found);
                         return;
                     }
                 }
-                release(bytes(groups));
-            }
-        });
-        // With a page that is read the system maps those around it, also of parts that were released before.
-        release(stored.bytes);
-        fault.into_inner().map_or(Ok(matrix), Err)
+            });
+            fault.into_inner().map_or(Ok(()), Err)?;
+            read(bytes(part));
+        }
+        drop(chunks);
+        Ok(matrix)
     }
 
     /// The next place.
