@@ -1,7 +1,7 @@
 //! A checkpoint of safetensors becomes a GGUF file: smaller, and with its tokenizer and template inside.
 //!
 //! Owns the way from file to file: one tensor after the other, in slabs of rows, so that a model of any size needs
-//! little memory. Also writes files of random weights, for measuring. Knows `checkpoint` and `tokenizer`; must not know engines.
+//! little memory; and with it the rules by which engines quantize what they load. Also writes files of random weights, for measuring. Knows `checkpoint` and `tokenizer`; must not know engines.
 
 mod affine;
 mod block;
