@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use qwen_runtime::{
-    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, Engine, LogitsAt, QuantizedWeights, SequenceStep, TokenId,
+    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, Engine, LogitsAt, SequenceStep, TokenId, WeightForm,
 };
 
 const PROMPT: usize = 128;
@@ -11,12 +11,8 @@ fn forward(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     benches::random_model::write(directory.path()).expect("writing the model");
     let checkpoint = Checkpoint::open(directory.path()).expect("the model just written");
-    let config = CandleConfig {
-        device: ComputeDevice::Cpu,
-        quantized: QuantizedWeights::Keep,
-        max_sequences: 16,
-        max_tokens: 16_384,
-    };
+    let config =
+        CandleConfig { device: ComputeDevice::Cpu, weights: WeightForm::Stored, max_sequences: 16, max_tokens: 16_384 };
     let mut engine = CandleEngine::load(&checkpoint, config, &|_, _| {}).expect("the model just written");
     let prompt: Vec<TokenId> = (0..PROMPT as TokenId).collect();
 

@@ -10,15 +10,28 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use qwen_runtime::{Chat, GenerationEvent, GenerationOptions, GenerationRequest, Prompt, Runtime, RuntimeConfig};
+use indicatif::{ProgressBar, ProgressStyle};
+use qwen_runtime::{
+    Chat, GenerationEvent, GenerationOptions, GenerationRequest, LoadProgress, Prompt, Runtime, RuntimeConfig,
+};
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let model: PathBuf = arguments.next().context("usage: generate_text MODEL [QUESTION]")?.into();
     let question = arguments.next().unwrap_or_else(|| "Why do I take metformin?".to_owned());
 
-    let runtime = Runtime::load(&model, RuntimeConfig::on_cpu(), &|progress| eprint!("\r{progress:?}   "))?;
-    eprintln!("\n{} with {}", model.display(), runtime.engine());
+    // Shown on a terminal only.
+    let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template("{msg} {bar:40} {percent:>3}% {eta}")?);
+    let runtime = Runtime::load(&model, RuntimeConfig::on_cpu(), &|progress| match progress {
+        LoadProgress::Tokenizer => bar.set_message("tokenizer"),
+        LoadProgress::Weights { done, total } => {
+            bar.set_message("weights");
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        }
+    })?;
+    bar.finish_and_clear();
+    eprintln!("{} with {}", model.display(), runtime.engine());
 
     let chat = Chat::new().with_message("system", "You are a helpful assistant.").with_message("user", question);
     let options = GenerationOptions { max_new_tokens: Some(128), ..GenerationOptions::default() };

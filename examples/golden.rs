@@ -15,8 +15,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use qwen_runtime::{
     CandleConfig, CandleEngine, Chat, ChatTemplate, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine,
-    GenerationPrompt, KernelSet, KnownTokens, KvType, LogitsAt, QuantizedWeights, RuntimeError, Sampler,
-    SamplingOptions, SequenceId, SequenceStep, TokenHistory, TokenId, Tokenizer,
+    GenerationPrompt, KernelSet, KnownTokens, KvType, LogitsAt, RuntimeError, Sampler, SamplingOptions, SequenceId,
+    SequenceStep, TokenHistory, TokenId, Tokenizer, WeightForm,
 };
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
@@ -84,6 +84,9 @@ struct LogitsArgs {
     /// Widen the stored weights to float32 at load.
     #[arg(long)]
     dequantize: bool,
+    /// What the cpu engine quantizes plain weights to at load: q4_k_m, q5_k_m, q6_k, q8_0 or none.
+    #[arg(long, value_name = "TYPE", conflicts_with = "dequantize")]
+    quantize: Option<WeightForm>,
     /// Threads of the cpu engine; all cores by default.
     #[arg(long)]
     threads: Option<usize>,
@@ -245,11 +248,11 @@ fn logits(args: &LogitsArgs) -> Result<()> {
 }
 
 fn load(args: &LogitsArgs, checkpoint: &Checkpoint, sequences: usize, tokens: usize) -> Result<Box<dyn Engine>> {
-    let quantized = if args.dequantize { QuantizedWeights::Dequantize } else { QuantizedWeights::Keep };
+    let weights = if args.dequantize { WeightForm::Dequantized } else { args.quantize.unwrap_or_default() };
     match args.engine {
         EngineChoice::Candle => {
             let device = ComputeDevice::Cpu;
-            let config = CandleConfig { device, quantized, max_sequences: sequences, max_tokens: tokens };
+            let config = CandleConfig { device, weights, max_sequences: sequences, max_tokens: tokens };
             Ok(Box::new(CandleEngine::load(checkpoint, config, &|_, _| {})?))
         }
         EngineChoice::Cpu => {
@@ -261,7 +264,7 @@ fn load(args: &LogitsArgs, checkpoint: &Checkpoint, sequences: usize, tokens: us
                 kv_tokens: tokens + 16 * sequences,
                 max_sequences: sequences,
                 kernels: args.kernels,
-                quantized,
+                weights,
             };
             Ok(Box::new(CpuEngine::load(checkpoint, config, &|_, _| {})?))
         }

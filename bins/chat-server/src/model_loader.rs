@@ -128,7 +128,7 @@ impl ModelLoader for CachedModelLoader {
         let runtime = Runtime::load(&files.path, self.runtime.clone(), &|progress| {
             report(match progress {
                 LoadProgress::Tokenizer => LoadStage { stage: "loading the tokenizer".to_owned(), percent: None },
-                LoadProgress::Layers { done, total } => LoadStage {
+                LoadProgress::Weights { done, total } => LoadStage {
                     stage: "loading the model".to_owned(),
                     percent: (done * 100).checked_div(total).and_then(|percent| u8::try_from(percent).ok()),
                 },

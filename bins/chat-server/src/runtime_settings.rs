@@ -2,7 +2,9 @@
 
 use anyhow::bail;
 use llm_client::ThinkingBudget;
-use qwen_runtime::{ComputeDevice, CpuSettings, EngineConfig, GenerationOptions, RuntimeConfig, SamplingOptions};
+use qwen_runtime::{
+    ComputeDevice, CpuSettings, EngineConfig, GenerationOptions, RuntimeConfig, SamplingOptions, WeightForm,
+};
 
 use crate::cli::{EngineArgs, EngineName, ModelArgs};
 
@@ -35,10 +37,14 @@ fn engine_config(engine: &EngineArgs) -> anyhow::Result<EngineConfig> {
             threads: engine.threads.map(usize::from),
             kv_type: engine.kv_type.unwrap_or_default(),
             kernels: None,
+            weights: engine.quantize.unwrap_or_default(),
         })),
         EngineName::Candle if engine.threads.is_some() => bail!("THREADS is for the engine cpu; candle takes its own"),
         EngineName::Candle if engine.kv_type.is_some() => {
             bail!("KV_TYPE is for the engine cpu; candle stores keys and values as it computes them")
+        }
+        EngineName::Candle if engine.quantize.is_some_and(|form| form != WeightForm::Stored) => {
+            bail!("QUANTIZE is for the engine cpu; candle takes weights as they are stored")
         }
         EngineName::Candle => Ok(EngineConfig::Candle(device)),
     }

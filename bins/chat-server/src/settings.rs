@@ -110,7 +110,7 @@ fn origins(text: &str) -> anyhow::Result<Origins> {
 
 #[cfg(test)]
 mod tests {
-    use qwen_runtime::{ComputeDevice, CpuSettings, EngineConfig, KvType};
+    use qwen_runtime::{ComputeDevice, CpuSettings, EngineConfig, FileType, KvType, WeightForm};
 
     use super::*;
 
@@ -153,6 +153,7 @@ mod tests {
             ["--threads", "0"],
             ["--kv-type", "f8"],
             ["--kv-memory", "much"],
+            ["--quantize", "q3_k_m"],
             ["--engine", "gpu"],
         ] {
             assert!(settings(&wrong).is_err(), "{wrong:?}");
@@ -162,15 +163,22 @@ mod tests {
     #[test]
     fn the_engine_follows_the_device() {
         let engine = |arguments: &[&str]| settings(arguments).unwrap().runtime.engine;
-        let cpu = CpuSettings { threads: Some(3), kv_type: KvType::F32, kernels: None };
+        let cpu = CpuSettings {
+            threads: Some(3),
+            kv_type: KvType::F32,
+            weights: WeightForm::Quantized(FileType::Q4KM),
+            ..CpuSettings::default()
+        };
         assert_eq!(engine(&[]), EngineConfig::Cpu(CpuSettings::default()));
-        assert_eq!(engine(&["--threads", "3", "--kv-type", "f32"]), EngineConfig::Cpu(cpu));
+        assert_eq!(engine(&["--threads", "3", "--kv-type", "f32", "--quantize", "q4_k_m"]), EngineConfig::Cpu(cpu));
         assert_eq!(engine(&["--engine", "candle"]), EngineConfig::Candle(ComputeDevice::Cpu));
+        assert_eq!(engine(&["--quantize", "none"]), EngineConfig::Cpu(CpuSettings::default()));
         assert_eq!(engine(&["--device", "cuda:1"]), EngineConfig::Candle(ComputeDevice::Cuda(1)));
         for (arguments, complaint) in [
             (&["--engine", "cpu", "--device", "cuda"], "DEVICE=cpu only"),
             (&["--engine", "candle", "--threads", "2"], "THREADS is for the engine cpu"),
             (&["--device", "metal", "--kv-type", "f16"], "KV_TYPE is for the engine cpu"),
+            (&["--device", "cuda", "--quantize", "q6_k"], "QUANTIZE is for the engine cpu"),
         ] {
             let error = settings(arguments).unwrap_err().to_string();
             assert!(error.contains(complaint), "{error}");

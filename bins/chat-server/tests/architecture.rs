@@ -124,7 +124,7 @@ fn modules_of_the_runtime_look_one_way() {
             ("quantize", &["checkpoint", "tokenizer"]),
             ("chat", &["checkpoint", "tokenizer"]),
             ("generation", &["chat", "sampling", "tokenizer"]),
-            ("engine", &["checkpoint"]),
+            ("engine", &["checkpoint", "quantize"]),
             ("runtime", &["sampling", "checkpoint", "tokenizer", "chat", "generation", "engine"]),
         ],
     );

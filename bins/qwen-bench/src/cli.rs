@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use qwen_runtime::{KernelSet, KvType};
+use qwen_runtime::{KernelSet, KvType, WeightForm};
 
 use crate::engine::EngineName;
 use crate::shape::{Shape, TypeName};
@@ -90,6 +90,10 @@ pub(crate) struct BenchArguments {
     /// How keys and values are stored: f16, f32; also as -ctk and -ctv [default: f16, of candle f32].
     #[arg(long, aliases = ["ctk", "ctv"], value_name = "TYPE")]
     pub(crate) kv_type: Vec<KvType>,
+
+    /// What the cpu engine makes of plain weights while it loads them: q4_k_m, q5_k_m, q6_k, q8_0 or none.
+    #[arg(long, value_name = "TYPE", default_value = "none")]
+    pub(crate) quantize: WeightForm,
 
     /// How the results are printed.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]

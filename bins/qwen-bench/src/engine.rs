@@ -2,8 +2,7 @@
 
 use clap::ValueEnum;
 use qwen_runtime::{
-    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine, KernelSet, KvType,
-    QuantizedWeights,
+    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine, KernelSet, KvType, WeightForm,
 };
 
 use crate::cli::BenchArguments;
@@ -26,6 +25,8 @@ pub(crate) struct EngineChoice {
     name: EngineName,
     kernels: KernelSet,
     kv_type: KvType,
+    /// In which form it holds the weights.
+    pub(crate) weights: WeightForm,
 }
 
 /// What the tests need of an engine.
@@ -59,13 +60,15 @@ impl EngineChoice {
             let names: Vec<_> = available.iter().map(ToString::to_string).collect();
             return Err(usage(format!("this machine has no {kernels}; it has {}", names.join(", "))));
         }
-        match arguments.engine {
-            EngineName::Cpu => Ok(Self { name: EngineName::Cpu, kernels, kv_type: kv_type.unwrap_or_default() }),
+        let (name, weights) = (arguments.engine, arguments.quantize);
+        match name {
+            EngineName::Cpu => Ok(Self { name, kernels, kv_type: kv_type.unwrap_or_default(), weights }),
             EngineName::Candle if arguments.kernels.is_some() => Err(usage("candle chooses its kernels itself")),
             EngineName::Candle if kv_type.is_some_and(|kv_type| kv_type != KvType::F32) => {
                 Err(usage("candle stores keys and values as f32 only"))
             }
-            EngineName::Candle => Ok(Self { name: EngineName::Candle, kernels, kv_type: KvType::F32 }),
+            EngineName::Candle if weights != WeightForm::Stored => Err(usage("candle does not quantize")),
+            EngineName::Candle => Ok(Self { name, kernels, kv_type: KvType::F32, weights }),
         }
     }
 
@@ -77,10 +80,15 @@ impl EngineChoice {
         }
     }
 
-    /// Loads the engine.
-    pub(crate) fn load(self, checkpoint: &Checkpoint, needs: Needs) -> Result<(Box<dyn Engine>, EngineFacts), Failure> {
-        let quantized = QuantizedWeights::Keep;
-        let (max_sequences, kv_type) = (needs.sequences, self.kv_type);
+    /// Loads the engine; `progress` hears how much of how much is loaded.
+    pub(crate) fn load(
+        self,
+        checkpoint: &Checkpoint,
+        needs: Needs,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<(Box<dyn Engine>, EngineFacts), Failure> {
+        let Self { kv_type, weights, .. } = self;
+        let max_sequences = needs.sequences;
         match self.name {
             EngineName::Cpu => {
                 let config = CpuConfig {
@@ -89,15 +97,15 @@ impl EngineChoice {
                     kv_tokens: needs.kv_tokens,
                     max_sequences,
                     kernels: Some(self.kernels),
-                    quantized,
+                    weights,
                 };
-                let engine = CpuEngine::load(checkpoint, config, &|_, _| {})?;
+                let engine = CpuEngine::load(checkpoint, config, progress)?;
                 Ok((Box::new(engine), EngineFacts { name: "cpu", kernels: Some(self.kernels.to_string()), kv_type }))
             }
             EngineName::Candle => {
                 let device = ComputeDevice::Cpu;
-                let config = CandleConfig { device, quantized, max_sequences, max_tokens: needs.kv_tokens };
-                let engine = CandleEngine::load(checkpoint, config, &|_, _| {})?;
+                let config = CandleConfig { device, weights, max_sequences, max_tokens: needs.kv_tokens };
+                let engine = CandleEngine::load(checkpoint, config, progress)?;
                 Ok((Box::new(engine), EngineFacts { name: "candle", kernels: None, kv_type }))
             }
         }
@@ -120,7 +128,12 @@ mod tests {
         assert_eq!(choice("").unwrap().kv_type, KvType::F16);
         assert_eq!(choice("--ctk f32 --ctv f32 --kernels scalar").unwrap().kernels, KernelSet::Scalar);
         assert_eq!(choice("--engine candle").unwrap().kv_type, KvType::F32);
-        for line in ["--engine candle --kv-type f16", "--engine candle --kernels scalar", "--ctk f16 --ctv f32"] {
+        for line in [
+            "--engine candle --kv-type f16",
+            "--engine candle --kernels scalar",
+            "--engine candle --quantize q8_0",
+            "--ctk f16 --ctv f32",
+        ] {
             assert!(choice(line).unwrap_err().is_usage, "{line}");
         }
     }

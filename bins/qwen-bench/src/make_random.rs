@@ -2,16 +2,14 @@
 
 use std::io::{Write, stdout};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 use qwen_runtime::{ExistingFile, RandomModelOptions, RuntimeError, random_model};
 
 use crate::cli::MakeRandomArguments;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::shape::Vocabulary;
-
-const TEMPLATE: &str = "{bar:40} {percent:>3}% {binary_bytes:>10}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
 
 pub(crate) fn run(arguments: MakeRandomArguments) -> Result<(), Failure> {
     let vocabulary = if arguments.tokenizer.is_some() { Vocabulary::Real } else { Vocabulary::None };
@@ -23,8 +21,7 @@ pub(crate) fn run(arguments: MakeRandomArguments) -> Result<(), Failure> {
         name: format!("qwen3-random-{name}"),
         tokenizer: arguments.tokenizer,
     };
-    let style = ProgressStyle::with_template(TEMPLATE).context("the bar's template")?;
-    let bar = ProgressBar::no_length().with_style(style);
+    let bar = Progress::bar()?;
     let done = random_model(&arguments.shape.architecture(vocabulary), &arguments.out, &options, &|done, total| {
         bar.set_length(total);
         bar.set_position(done);

@@ -1,7 +1,7 @@
 //! Owns what the results say of a model: its name as llama.cpp writes it, its size, and what a token makes an engine
 //! read. Must not know engines.
 
-use qwen_runtime::{Architecture, Checkpoint, HeadWeights, KvType, RuntimeError, StoredType, TensorName};
+use qwen_runtime::{Architecture, Checkpoint, HeadWeights, KvType, RuntimeError, StoredType, TensorName, WeightForm};
 
 use crate::plan::Test;
 
@@ -22,20 +22,24 @@ pub(crate) struct ModelFacts {
 }
 
 impl ModelFacts {
-    pub(crate) fn new(checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
+    /// The numbers of a checkpoint whose weights are held in a form that is suited to it.
+    pub(crate) fn new(checkpoint: &Checkpoint, weights: WeightForm) -> Result<Self, RuntimeError> {
         let architecture = checkpoint.architecture();
         let (mut bytes, mut bytes_per_pass) = (0, 0);
         for name in architecture.tensor_names() {
-            let len = checkpoint.tensor(name)?.bytes.len() as u64;
+            let dtype = weights.dtype(checkpoint, name)?;
+            let values: u64 = architecture.shape_of(name).iter().map(|&dimension| dimension as u64).product();
+            let len = values / dtype.block_len() as u64 * dtype.block_bytes() as u64;
             bytes += len;
             // Of an embedding that is not the head, too, one row is read.
             if name != TensorName::Embedding || architecture.head == HeadWeights::Tied {
                 bytes_per_pass += len;
             }
         }
-        let made_of = match checkpoint.file_type_number() {
-            Some(number) => file_type(number),
-            None => plain_type(checkpoint.tensor(TensorName::Embedding)?.dtype),
+        let made_of = match (weights, checkpoint.file_type_number()) {
+            (WeightForm::Quantized(made), _) => file_type(made.number().into()),
+            (_, Some(number)) => file_type(number),
+            (_, None) => plain_type(checkpoint.tensor(TensorName::Embedding)?.dtype),
         };
         Ok(Self {
             filename: checkpoint.path().display().to_string(),

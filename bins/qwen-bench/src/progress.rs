@@ -1,6 +1,13 @@
-//! Owns what is said on standard error while something is measured.
+//! Owns what is shown on standard error while something is loaded, written or measured.
 
 use std::io::{IsTerminal, Write, stderr};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::failure::Failure;
+
+const TEMPLATE: &str = "{bar:40} {percent:>3}% {eta}";
 
 /// Lines for whoever waits, or none.
 #[derive(Debug, Clone, Copy)]
@@ -19,5 +26,11 @@ impl Progress {
             // Standard error that nobody reads any more is no reason to end.
             let _ = writeln!(stderr(), "qwen-bench: {line}");
         }
+    }
+
+    /// A bar for one piece of work, which shows on a terminal only.
+    pub(crate) fn bar() -> Result<ProgressBar, Failure> {
+        let style = ProgressStyle::with_template(TEMPLATE).context("the bar's template")?;
+        Ok(ProgressBar::no_length().with_style(style))
     }
 }

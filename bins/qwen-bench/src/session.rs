@@ -28,12 +28,20 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     let path = arguments.model.as_deref().ok_or_else(|| usage("give the model with -m"))?;
     let checkpoint = Checkpoint::open(path)?;
     plan::check_context(&tests, checkpoint.architecture().max_context)?;
-    let model = ModelFacts::new(&checkpoint)?;
+    if choice.weights.suited_to(&checkpoint)? != choice.weights {
+        return Err(usage("the model is quantized already: leave --quantize out"));
+    }
+    let model = ModelFacts::new(&checkpoint, choice.weights)?;
     let mut report = Report::begin(arguments.output, stdout().lock())?;
     let mut index = 0;
     for tests_of_threads in tests.chunk_by(|a, b| a.threads == b.threads) {
         progress.say("loading the model");
-        let (mut engine, facts) = choice.load(&checkpoint, needs(tests_of_threads))?;
+        let bar = Progress::bar()?;
+        let (mut engine, facts) = choice.load(&checkpoint, needs(tests_of_threads), &|done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        })?;
+        bar.finish_and_clear();
         for &test in tests_of_threads {
             index += 1;
             let say = |what: &str| progress.say(&format!("benchmark {index}/{}: {test}: {what}", tests.len()));

@@ -98,6 +98,22 @@ fn every_engine_runs_every_type() {
 }
 
 #[test]
+fn plain_weights_are_measured_as_what_they_are_quantized_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let result = |model: &Path, quantize: &str| {
+        let arguments = ["-m", model.to_str().unwrap(), "-p", "0", "-n", "2", "-r", "1", "-t", "1", "-o", "jsonl"];
+        let output = run(&[&arguments[..], &["--quantize", quantize]].concat());
+        serde_json::from_str::<Value>(&stdout(&output)).unwrap()
+    };
+    let (plain, file) = (tiny(directory.path(), "bf16"), tiny(directory.path(), "q4_k_m"));
+    let (stored, quantized, expected) = (result(&plain, "none"), result(&plain, "q4_k_m"), result(&file, "none"));
+    for name in ["model_type", "model_size", "bytes_per_token"] {
+        assert_eq!(quantized[name], expected[name], "{name}");
+        assert_ne!(quantized[name], stored[name], "{name}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_2_and_failures_are_1() {
     let directory = tempfile::tempdir().unwrap();
     let model = tiny(directory.path(), "q8_0");
@@ -110,6 +126,9 @@ fn wrong_usage_is_2_and_failures_are_1() {
         (&["-m", model, "-ctk", "f16", "-ctv", "f32"], 2, "one type"),
         (&["-m", model, "--engine", "candle", "-t", "1,2"], 2, "one number of threads"),
         (&["-m", model, "--engine", "candle", "-ctk", "f16"], 2, "f32 only"),
+        (&["-m", model, "--quantize", "q4_k_m"], 2, "quantized already"),
+        (&["-m", model, "--quantize", "q3_k_m"], 2, "nothing to quantize to"),
+        (&["-m", model, "--engine", "candle", "--quantize", "q8_0"], 2, "candle does not quantize"),
         (&["-p", "8"], 2, "--model"),
         (&["-m", "absent.gguf"], 1, "absent.gguf"),
         (&["-m", "Cargo.toml"], 1, "GGUF"),

@@ -35,8 +35,9 @@ pub use checkpoint::{
     Architecture, AttentionBias, Checkpoint, GenerationDefaults, HeadWeights, LayerTensor, RampBounds, Rope,
     RopeScaling, StoredTensor, StoredType, TensorName,
 };
-pub use engine::candle::{CandleConfig, CandleEngine, ComputeDevice, QuantizedWeights};
+pub use engine::candle::{CandleConfig, CandleEngine, ComputeDevice};
 pub use engine::cpu::{CpuConfig, CpuEngine, KernelSet, KvType};
+pub use engine::weight_form::WeightForm;
 pub use engine::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep};
 pub use error::RuntimeError;
 pub use generation::{

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use model_cache::ByteSize;
-use qwen_runtime::{ComputeDevice, KvType};
+use qwen_runtime::{ComputeDevice, KvType, WeightForm};
 
 /// What computes the answers of this process, and with how much of the machine.
 #[derive(Debug, Clone, Copy, Args)]
@@ -32,6 +32,10 @@ pub struct EngineArgs {
     /// How the engine cpu stores keys and values: f16 or f32 [default: f16]
     #[arg(long, env = "KV_TYPE", value_name = "TYPE")]
     pub kv_type: Option<KvType>,
+    /// What the engine cpu makes of plain weights while it loads them, where they are not quantized already: q4_k_m,
+    /// q5_k_m, q6_k, q8_0 or none [default: none]
+    #[arg(long, env = "QUANTIZE", value_name = "TYPE")]
+    pub quantize: Option<WeightForm>,
 }
 
 /// Which engine.

@@ -50,10 +50,17 @@ impl GgufFile {
         self.map.release(bytes);
     }
 
+    /// Lets the system take back all memory of the file.
+    pub(crate) fn release_all(&self) {
+        self.map.release(&self.map);
+    }
+
     /// Maps the file and reads its header.
     pub(crate) fn open(path: &Path) -> Result<Self, RuntimeError> {
         let map = MappedFile::open(path)?;
         let (metadata, tensors) = read_header(&map, path)?;
+        // A tokenizer's arrays were read to find their ends; some megabytes that only few will read again.
+        map.release(&map);
         Ok(Self { path: path.to_owned(), map, metadata, tensors })
     }
 

@@ -31,17 +31,15 @@ impl MappedFile {
     /// copied them needs them no more. They are read from the file again where they are wanted.
     #[cfg(target_os = "linux")]
     pub(crate) fn release(&self, bytes: &[u8]) {
-        const PAGE: usize = 4096;
         let Some(start) = (bytes.as_ptr() as usize).checked_sub(self.map.as_ptr() as usize) else { return };
-        let end = start + bytes.len();
-        let start = start.next_multiple_of(PAGE);
-        if end > self.map.len() || start >= end {
+        if bytes.is_empty() || start + bytes.len() > self.map.len() {
             return;
         }
         // SAFETY: the advice may change what memory holds only where it was written, and this
         // mapping is read only: what is read again is the file, unchanged as `open` relies on.
+        // So the pages that the bytes share with their neighbours may go, too.
         let advised =
-            unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start) };
+            unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, bytes.len()) };
         drop(advised);
     }
 

@@ -111,6 +111,14 @@ impl Checkpoint {
         }
     }
 
+    /// Lets the system take back all memory of the files.
+    pub(crate) fn release_all(&self) {
+        match &self.store {
+            TensorStore::Safetensors(files) => files.release_all(),
+            TensorStore::Gguf(file) => file.release_all(),
+        }
+    }
+
     /// Where a tensor lies in the files of a directory, its shape checked; `None` for a GGUF file.
     pub(crate) fn location(&self, name: TensorName) -> Result<Option<TensorLocation<'_>>, RuntimeError> {
         let stored = self.tensor(name)?;

@@ -60,6 +60,11 @@ impl SafetensorsFiles {
         self.shards.iter().for_each(|(_, map)| map.release(bytes));
     }
 
+    /// Lets the system take back all memory of the files.
+    pub(crate) fn release_all(&self) {
+        self.shards.iter().for_each(|(_, map)| map.release(map));
+    }
+
     fn add(&mut self, path: PathBuf) -> Result<(), RuntimeError> {
         let map = MappedFile::open(&path)?;
         let (header_len, metadata) =

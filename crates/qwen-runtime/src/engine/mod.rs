@@ -9,6 +9,7 @@ pub(crate) mod cpu;
 mod logits;
 mod rope;
 mod step;
+pub(crate) mod weight_form;
 
 pub use logits::Logits;
 

@@ -5,7 +5,7 @@ use crate::checkpoint::{Architecture, HeadWeights, LayerTensor, StoredType, Tens
 
 impl FileType {
     /// The number in llama.cpp's `enum llama_ftype`.
-    pub(super) fn number(self) -> u32 {
+    pub fn number(self) -> u32 {
         match self {
             Self::F32 => 0,
             Self::F16 => 1,
@@ -34,7 +34,7 @@ impl FileType {
 }
 
 /// The type of a tensor in a file of `file_type`.
-pub(super) fn stored_type(name: TensorName, architecture: &Architecture, file_type: FileType) -> StoredType {
+pub(crate) fn stored_type(name: TensorName, architecture: &Architecture, file_type: FileType) -> StoredType {
     let shape = architecture.shape_of(name);
     let [_, columns] = shape[..] else {
         // Norms and biases: next to nothing in bytes, and much in effect.

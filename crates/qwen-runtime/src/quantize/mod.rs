@@ -1,7 +1,7 @@
 //! A checkpoint of safetensors becomes a GGUF file: smaller, and with its tokenizer and template inside.
 //!
 //! Owns the way from file to file: one tensor after the other, in slabs of rows, so that a model of any size needs
-//! little memory. Also writes files of random weights, for measuring. Knows `checkpoint` and `tokenizer`; must not know engines.
+//! little memory; and with it the rules by which engines quantize what they load. Also writes files of random weights, for measuring. Knows `checkpoint` and `tokenizer`; must not know engines.
 
 mod affine;
 mod block;
@@ -29,10 +29,11 @@ use std::path::Path;
 
 use gguf_writer::{ALIGNMENT, TensorEntry};
 use imatrix::Importance;
+pub(crate) use mix::stored_type;
 pub use options::{ExistingFile, FileType, QuantizeOptions, QuantizeProgress, QuantizeReport, StoredCount};
 use output_file::OutputFile;
 pub use random_model::{RandomModelOptions, random_model};
-use rows::{Fault, RowCodec};
+pub(crate) use rows::{Fault, RowCodec};
 
 use crate::checkpoint::{Checkpoint, TensorLocation, TensorName};
 use crate::error::RuntimeError;
@@ -163,26 +164,14 @@ fn write_tensor(
         let now = slab.min(left);
         let (raw, out) = (&mut raw[..now * codec.source_row()], &mut out[..now * codec.target_row()]);
         file.read_exact(raw).map_err(failed)?;
-        codec.convert(raw, out, threads).map_err(|fault| explain(fault, job))?;
+        codec
+            .convert(raw, out, threads)
+            .map_err(|fault| fault.explain(location.path, &job.entry.name, codec.source, codec.target))?;
         output.write(out)?;
         left -= now;
         report(raw.len() as u64);
     }
     output.pad(ALIGNMENT)
-}
-
-fn explain(fault: Fault, job: &Job<'_>) -> RuntimeError {
-    let (path, name, dtype) = (job.location.path, &job.entry.name, job.entry.dtype);
-    match fault {
-        Fault::NotFinite => RuntimeError::invalid(path, format!("{name} has a weight that is not a finite number")),
-        Fault::TooLarge(value) => {
-            RuntimeError::unsupported(path, format!("{name} has a weight of {value}, too large for {dtype:?}"))
-        }
-        Fault::Mismatch => RuntimeError::unsupported(
-            path,
-            format!("{name} cannot be turned from {:?} into {dtype:?}", job.location.dtype),
-        ),
-    }
 }
 
 fn count_types(jobs: &[Job<'_>]) -> Vec<StoredCount> {

@@ -1,5 +1,6 @@
 //! Owns what a caller may choose and what it gets to know. Must not know how anything is done.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -25,6 +26,22 @@ pub enum FileType {
     Q4KM,
     /// 4.5 bits in the oldest block format, and 6.6 for the head.
     Q4_0,
+}
+
+impl fmt::Display for FileType {
+    /// The name in lower case, as flags have it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::BF16 => "bf16",
+            Self::F16 => "f16",
+            Self::Q8_0 => "q8_0",
+            Self::Q6K => "q6_k",
+            Self::Q5KM => "q5_k_m",
+            Self::Q4KM => "q4_k_m",
+            Self::Q4_0 => "q4_0",
+        })
+    }
 }
 
 /// Whether a file that is there may be replaced.

@@ -1,6 +1,7 @@
 //! Owns the conversion of rows from one type to another, on several threads. Must not know files.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use half::slice::HalfFloatSliceExt;
@@ -9,6 +10,7 @@ use half::{bf16, f16};
 use super::block::{self, SUPER_BLOCK};
 use super::{q4_0, q4_k, q5_k, q6_k, q8_0};
 use crate::checkpoint::StoredType;
+use crate::error::RuntimeError;
 
 /// Largest value whose block factors are half floats with room to spare.
 const BLOCK_LIMIT: f32 = 1_048_576.0;
@@ -21,7 +23,7 @@ const PORTION: usize = 1 << 15;
 
 /// Why values cannot be converted.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// A value is infinite or not a number.
     NotFinite,
     /// The type cannot hold this value.
@@ -30,29 +32,44 @@ pub(super) enum Fault {
     Mismatch,
 }
 
+impl Fault {
+    /// The error for tensor `name` of the file or directory `path`.
+    pub(crate) fn explain(self, path: &Path, name: &str, source: StoredType, target: StoredType) -> RuntimeError {
+        match self {
+            Self::NotFinite => RuntimeError::invalid(path, format!("{name} has a weight that is not a finite number")),
+            Self::TooLarge(value) => {
+                RuntimeError::unsupported(path, format!("{name} has a weight of {value}, too large for {target:?}"))
+            }
+            Self::Mismatch => {
+                RuntimeError::unsupported(path, format!("{name} cannot be turned from {source:?} into {target:?}"))
+            }
+        }
+    }
+}
+
 /// How the rows of a tensor are converted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RowCodec<'a> {
-    pub(super) source: StoredType,
-    pub(super) target: StoredType,
-    pub(super) columns: usize,
+pub(crate) struct RowCodec<'a> {
+    pub(crate) source: StoredType,
+    pub(crate) target: StoredType,
+    pub(crate) columns: usize,
     /// How much the error of each column counts.
-    pub(super) importance: Option<&'a [f32]>,
+    pub(crate) importance: Option<&'a [f32]>,
 }
 
 impl RowCodec<'_> {
     /// Bytes of a row in the source.
-    pub(super) fn source_row(&self) -> usize {
+    pub(crate) fn source_row(&self) -> usize {
         self.columns / self.source.block_len() * self.source.block_bytes()
     }
 
     /// Bytes of a row in the target.
-    pub(super) fn target_row(&self) -> usize {
+    pub(crate) fn target_row(&self) -> usize {
         self.columns / self.target.block_len() * self.target.block_bytes()
     }
 
     /// Converts whole rows from `raw` into `out`.
-    pub(super) fn convert(&self, raw: &[u8], out: &mut [u8], threads: NonZeroUsize) -> Result<(), Fault> {
+    pub(crate) fn convert(&self, raw: &[u8], out: &mut [u8], threads: NonZeroUsize) -> Result<(), Fault> {
         let rows = (PORTION / self.columns.max(1)).max(1);
         let (source, target) = (rows * self.source_row(), rows * self.target_row());
         if raw.len() / self.source_row().max(1) != out.len() / self.target_row().max(1) || source == 0 || target == 0 {

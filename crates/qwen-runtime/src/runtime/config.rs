@@ -2,6 +2,7 @@
 
 use crate::engine::candle::ComputeDevice;
 use crate::engine::cpu::{KernelSet, KvType};
+use crate::engine::weight_form::WeightForm;
 use crate::generation::GenerationOptions;
 
 /// How a [`Runtime`](super::Runtime) is set up.
@@ -49,8 +50,8 @@ pub enum EngineConfig {
     Candle(ComputeDevice),
 }
 
-/// How the engine for processors computes. The default is all cores, half precision and the best
-/// instructions that the machine has.
+/// How the engine for processors computes. The default is all cores, half precision, the best
+/// instructions that the machine has, and weights as they are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CpuSettings {
     /// Threads that compute; `None` for as many as there are cores.
@@ -59,6 +60,8 @@ pub struct CpuSettings {
     pub kv_type: KvType,
     /// Which instructions are used; `None` for the best that the machine has.
     pub kernels: Option<KernelSet>,
+    /// In which form the matrices are held.
+    pub weights: WeightForm,
 }
 
 impl EngineConfig {

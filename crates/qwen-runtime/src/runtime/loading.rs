@@ -5,14 +5,15 @@ use std::hint::black_box;
 use super::config::{EngineConfig, RuntimeConfig};
 use crate::checkpoint::{Architecture, Checkpoint};
 use crate::engine::Engine;
-use crate::engine::candle::{CandleConfig, CandleEngine, QuantizedWeights};
+use crate::engine::candle::{CandleConfig, CandleEngine};
 use crate::engine::cpu::{CpuConfig, CpuEngine};
+use crate::engine::weight_form::WeightForm;
 use crate::error::RuntimeError;
 
 /// Room of a KV cache for which no budget is set, in tokens: four of CarePath's contexts.
 const DEFAULT_KV_TOKENS: usize = 16_384;
 
-/// Loads the engine of `config`; `progress` hears how many layers of how many are loaded.
+/// Loads the engine of `config`; `progress` hears how much of how much is loaded.
 pub(super) fn load_engine(
     checkpoint: &Checkpoint,
     config: &RuntimeConfig,
@@ -30,13 +31,13 @@ pub(super) fn load_engine(
                 kv_tokens,
                 max_sequences,
                 kernels: settings.kernels,
-                ..defaults
+                weights: settings.weights,
             };
             Box::new(CpuEngine::load(checkpoint, engine, progress)?)
         }
         EngineConfig::Candle(device) => {
-            let quantized = QuantizedWeights::Keep;
-            let engine = CandleConfig { device, quantized, max_sequences, max_tokens: kv_tokens };
+            let weights = WeightForm::Stored;
+            let engine = CandleConfig { device, weights, max_sequences, max_tokens: kv_tokens };
             Box::new(CandleEngine::load(checkpoint, engine, progress)?)
         }
     })

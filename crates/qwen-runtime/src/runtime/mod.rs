@@ -40,11 +40,11 @@ use waiting_room::WaitingRoom;
 pub enum LoadProgress {
     /// Reading tokenizer and template.
     Tokenizer,
-    /// Loading the tensors.
-    Layers {
-        /// Layers loaded.
+    /// Loading the weights.
+    Weights {
+        /// How much is loaded, in a unit of the engine's choice.
         done: usize,
-        /// Layers of the model.
+        /// How much there is to load.
         total: usize,
     },
 }
@@ -71,7 +71,7 @@ impl Runtime {
         let language = Language::of_checkpoint(&checkpoint, config.defaults.clone())?;
         let context = config.max_context.min(checkpoint.architecture().max_context);
         let engine =
-            loading::load_engine(&checkpoint, &config, &|done, total| progress(LoadProgress::Layers { done, total }))?;
+            loading::load_engine(&checkpoint, &config, &|done, total| progress(LoadProgress::Weights { done, total }))?;
         Self::start(engine, language, context, config.max_waiting)
     }
 

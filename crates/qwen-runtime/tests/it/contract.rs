@@ -1,8 +1,8 @@
 //! What every engine promises, checked on each engine that there is.
 
 use qwen_runtime::{
-    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, Engine, Logits, LogitsAt, QuantizedWeights, RuntimeError,
-    SequenceId, SequenceStep,
+    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, Engine, Logits, LogitsAt, RuntimeError, SequenceId,
+    SequenceStep, WeightForm,
 };
 
 use crate::{golden, logits};
@@ -121,12 +121,8 @@ fn keeps_the_contract(engine: &mut dyn Engine) {
 #[test]
 fn the_candle_engine_begins_where_an_earlier_sequence_did() {
     let checkpoint = Checkpoint::open(&golden::own("tied-f32")).unwrap();
-    let config = CandleConfig {
-        device: ComputeDevice::Cpu,
-        quantized: QuantizedWeights::Keep,
-        max_sequences: 4,
-        max_tokens: 256,
-    };
+    let config =
+        CandleConfig { device: ComputeDevice::Cpu, weights: WeightForm::Stored, max_sequences: 4, max_tokens: 256 };
     let mut engine = CandleEngine::load(&checkpoint, config, &|_, _| {}).unwrap();
     let long: Vec<u32> = (0..100).collect();
     let first = engine.allocate().unwrap();
@@ -144,13 +140,13 @@ fn the_candle_engine_begins_where_an_earlier_sequence_did() {
 
 #[test]
 fn the_candle_engine_keeps_the_contract() {
-    keeps_the_contract(&mut logits::engine(&golden::own("tied-f32"), QuantizedWeights::Keep));
-    keeps_the_contract(&mut logits::engine(&golden::own("k256-gguf/model-Q4_K_M.gguf"), QuantizedWeights::Keep));
+    keeps_the_contract(&mut logits::engine(&golden::own("tied-f32"), WeightForm::Stored));
+    keeps_the_contract(&mut logits::engine(&golden::own("k256-gguf/model-Q4_K_M.gguf"), WeightForm::Stored));
 }
 
 #[test]
 fn the_cpu_engine_keeps_the_contract() {
     for path in [golden::own("tied-f32"), golden::own("k256-gguf/model-Q4_K_M.gguf")] {
-        keeps_the_contract(&mut logits::cpu_engine(&path, logits::cpu_config(QuantizedWeights::Keep)));
+        keeps_the_contract(&mut logits::cpu_engine(&path, logits::cpu_config(WeightForm::Stored)));
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use qwen_runtime::{
-    Checkpoint, CpuConfig, CpuEngine, Engine, KernelSet, KvType, LogitsAt, QuantizedWeights, RuntimeError, SequenceStep,
+    Checkpoint, CpuConfig, CpuEngine, Engine, KernelSet, KvType, LogitsAt, RuntimeError, SequenceStep, WeightForm,
 };
 
 use crate::golden;
@@ -22,7 +22,7 @@ fn bits(logits: &[Vec<f32>]) -> Vec<Vec<u32>> {
 }
 
 fn same_bits_however(path: &Path, kv_type: KvType) {
-    let base = CpuConfig { kv_type, threads: 1, ..cpu_config(QuantizedWeights::Keep) };
+    let base = CpuConfig { kv_type, threads: 1, ..cpu_config(WeightForm::Stored) };
     let expected = bits(&run(&mut cpu_engine(path, base), &prompts(), Feeding::Whole));
     for kernels in KernelSet::available() {
         for threads in [1, 2, 5] {
@@ -48,7 +48,7 @@ fn half_precision_in_the_cache_changes_little() {
     let path = golden::own("tied-f32");
     let expected = golden::expected(&path.join("expected.json"));
     let logits = golden::logits(&path.join("expected.safetensors"));
-    let config = CpuConfig { kv_type: KvType::F16, ..cpu_config(QuantizedWeights::Keep) };
+    let config = CpuConfig { kv_type: KvType::F16, ..cpu_config(WeightForm::Stored) };
     let mut engine = cpu_engine(&path, config);
     let vocab_size = engine.architecture().vocab_size;
     let (min, _) = cosines(&run(&mut engine, &expected.prompts, Feeding::Whole), &logits, vocab_size);
@@ -65,7 +65,7 @@ fn last(engine: &mut CpuEngine, sequence: qwen_runtime::SequenceId, tokens: &[u3
 
 #[test]
 fn a_prompt_begins_where_an_earlier_one_left_blocks() {
-    let mut engine = cpu_engine(&golden::own("tied-f32"), cpu_config(QuantizedWeights::Keep));
+    let mut engine = cpu_engine(&golden::own("tied-f32"), cpu_config(WeightForm::Stored));
     let prompts = prompts();
     let first = engine.allocate().unwrap();
     last(&mut engine, first, &prompts[0]);
@@ -91,7 +91,7 @@ fn a_prompt_begins_where_an_earlier_one_left_blocks() {
 #[test]
 fn what_cannot_be_is_refused_by_name() {
     let checkpoint = Checkpoint::open(&golden::own("tied-f32")).unwrap();
-    let good = cpu_config(QuantizedWeights::Keep);
+    let good = cpu_config(WeightForm::Stored);
     for bad in [
         CpuConfig { threads: 0, ..good },
         CpuConfig { threads: 5000, ..good },

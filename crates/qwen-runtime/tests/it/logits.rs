@@ -4,19 +4,19 @@ use std::path::Path;
 
 use qwen_runtime::{
     CandleConfig, CandleEngine, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine, KnownTokens, KvType, LogitsAt,
-    QuantizedWeights, SequenceStep,
+    SequenceStep, WeightForm,
 };
 
 use crate::golden;
 
-pub(crate) fn engine(path: &Path, quantized: QuantizedWeights) -> CandleEngine {
+pub(crate) fn engine(path: &Path, weights: WeightForm) -> CandleEngine {
     let checkpoint = Checkpoint::open(path).unwrap();
-    let config = CandleConfig { device: ComputeDevice::Cpu, quantized, max_sequences: 8, max_tokens: 8192 };
+    let config = CandleConfig { device: ComputeDevice::Cpu, weights, max_sequences: 8, max_tokens: 8192 };
     CandleEngine::load(&checkpoint, config, &|_, _| {}).unwrap()
 }
 
-pub(crate) fn cpu_config(quantized: QuantizedWeights) -> CpuConfig {
-    CpuConfig { threads: 2, kv_type: KvType::F32, kv_tokens: 8192, max_sequences: 8, kernels: None, quantized }
+pub(crate) fn cpu_config(weights: WeightForm) -> CpuConfig {
+    CpuConfig { threads: 2, kv_type: KvType::F32, kv_tokens: 8192, max_sequences: 8, kernels: None, weights }
 }
 
 pub(crate) fn cpu_engine(path: &Path, config: CpuConfig) -> CpuEngine {
@@ -24,8 +24,8 @@ pub(crate) fn cpu_engine(path: &Path, config: CpuConfig) -> CpuEngine {
 }
 
 /// Both engines on a checkpoint.
-fn engines(path: &Path, quantized: QuantizedWeights) -> [Box<dyn Engine>; 2] {
-    [Box::new(engine(path, quantized)), Box::new(cpu_engine(path, cpu_config(quantized)))]
+fn engines(path: &Path, weights: WeightForm) -> [Box<dyn Engine>; 2] {
+    [Box::new(engine(path, weights)), Box::new(cpu_engine(path, cpu_config(weights)))]
 }
 
 /// How prompts are fed.
@@ -105,7 +105,7 @@ pub(crate) fn greedy(engine: &mut dyn Engine, known: &KnownTokens, prompt: &[u32
 fn check_against_transformers(directory: &Path) {
     let expected = golden::expected(&directory.join("expected.json"));
     let logits = golden::logits(&directory.join("expected.safetensors"));
-    for mut engine in engines(directory, QuantizedWeights::Keep) {
+    for mut engine in engines(directory, WeightForm::Stored) {
         let engine = engine.as_mut();
         for feeding in [Feeding::Whole, Feeding::Chunks(1), Feeding::Chunks(3), Feeding::Chunks(7), Feeding::Together] {
             let label = format!("{} {} {feeding:?}", engine.description(), directory.display());
@@ -147,10 +147,10 @@ fn check_gguf(directory: &Path, kind: &str) {
     let model = directory.join(format!("model-{kind}.gguf"));
     let prompts = golden::expected(&directory.join("expected.json")).prompts;
     let expected = golden::logits(&directory.join(format!("expected-{kind}.safetensors")));
-    for mut widened in engines(&model, QuantizedWeights::Dequantize) {
+    for mut widened in engines(&model, WeightForm::Dequantized) {
         assert_close(&run(widened.as_mut(), &prompts, Feeding::Whole), &expected, kind);
     }
-    for mut kept in engines(&model, QuantizedWeights::Keep) {
+    for mut kept in engines(&model, WeightForm::Stored) {
         let kept = kept.as_mut();
         let vocab_size = kept.architecture().vocab_size;
         for feeding in [Feeding::Whole, Feeding::Chunks(3), Feeding::Together] {

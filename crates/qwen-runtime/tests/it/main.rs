@@ -10,6 +10,7 @@ mod golden;
 mod hostile;
 mod logits;
 mod quantize;
+mod quantize_at_load;
 mod quantize_refusals;
 mod random_model;
 mod sampling;

@@ -6,8 +6,9 @@ use candle_core::quantized::{GgmlDType, QTensor, ggml_file};
 use candle_core::{Device, Tensor};
 use qwen_runtime::{
     ChatTemplate, Checkpoint, Engine, FileType, KnownTokens, LayerTensor, QuantizeOptions, QuantizeReport,
-    QuantizedWeights, StoredTensor, StoredType, TensorName, Tokenizer, quantize,
+    StoredTensor, StoredType, TensorName, Tokenizer, WeightForm, quantize,
 };
+use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use crate::logits::{Feeding, assert_close, cosines, engine, greedy, run};
@@ -42,6 +43,18 @@ pub(crate) fn write_source(directory: &Path, shards: usize) {
     std::fs::copy(golden::own("chat/qwen3-thinking-2507.jinja"), directory.join("chat_template.jinja")).unwrap();
     let tokenizer_config = json!({"eos_token": "<|im_end|>", "pad_token": {"content": "<|endoftext|>"}});
     std::fs::write(directory.join("tokenizer_config.json"), tokenizer_config.to_string()).unwrap();
+}
+
+/// Puts `bytes` at the place of a tensor's first value.
+pub(crate) fn spoil(directory: &Path, tensor: &str, bytes: [u8; 2]) {
+    let path = directory.join("model.safetensors");
+    let mut file = std::fs::read(&path).unwrap();
+    let at = {
+        let tensors = SafeTensors::deserialize(&file).unwrap();
+        tensors.tensor(tensor).unwrap().data().as_ptr() as usize - file.as_ptr() as usize
+    };
+    file[at..at + 2].copy_from_slice(&bytes);
+    std::fs::write(path, file).unwrap();
 }
 
 fn to_file(source: &Path, target: &Path, file_type: FileType) -> QuantizeReport {
@@ -211,7 +224,7 @@ fn half_precision_computes_what_the_source_computes() {
     for (file_type, least) in [(FileType::F16, 0.9999), (FileType::Q8_0, 0.99)] {
         let target = directory.path().join(format!("{file_type:?}.gguf"));
         to_file(&source, &target, file_type);
-        let mut engine = engine(&target, QuantizedWeights::Keep);
+        let mut engine = engine(&target, WeightForm::Stored);
         let vocab_size = engine.architecture().vocab_size;
         let actual = run(&mut engine, &expected.prompts, Feeding::Whole);
         let (min, _) = cosines(&actual, &golden::logits(&source.join("expected.safetensors")), vocab_size);
@@ -232,7 +245,7 @@ fn a_checkpoint_of_half_floats_loses_nothing_in_a_file_of_them() {
     let target = directory.path().join("model.gguf");
     to_file(&source, &target, FileType::F16);
     let expected = golden::expected(&source.join("expected.json"));
-    let mut engine = engine(&target, QuantizedWeights::Keep);
+    let mut engine = engine(&target, WeightForm::Stored);
     let actual = run(&mut engine, &expected.prompts, Feeding::Whole);
     assert_close(&actual, &golden::logits(&source.join("expected.safetensors")), "k256-f16 as F16");
 }
@@ -245,7 +258,7 @@ fn the_engine_computes_with_quantized_files_as_with_their_widened_weights() {
     for file_type in FILE_TYPES {
         let target = directory.path().join(format!("{file_type:?}.gguf"));
         to_file(directory.path(), &target, file_type);
-        let [kept, widened] = [QuantizedWeights::Keep, QuantizedWeights::Dequantize]
+        let [kept, widened] = [WeightForm::Stored, WeightForm::Dequantized]
             .map(|weights| run(&mut engine(&target, weights), &prompts, Feeding::Whole));
         let (min, mean) = cosines(&kept, &widened, 640);
         assert!(min >= 0.997 && mean >= 0.999, "{file_type:?}: {min} {mean}");

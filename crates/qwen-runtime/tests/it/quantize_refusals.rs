@@ -8,10 +8,9 @@ use qwen_runtime::{
     Checkpoint, ExistingFile, FileType, LayerTensor, QuantizeOptions, QuantizeReport, RuntimeError, TensorName,
     quantize,
 };
-use safetensors::SafeTensors;
 
 use crate::golden;
-use crate::quantize::write_source;
+use crate::quantize::{spoil, write_source};
 
 fn try_to(source: &Path, target: &Path, options: &QuantizeOptions) -> Result<QuantizeReport, RuntimeError> {
     quantize(source, target, options, &|_| {})
@@ -143,18 +142,6 @@ fn assert_no_gguf(directory: &Path) {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(!name.contains(".gguf"), "{name} is left");
     }
-}
-
-/// Puts `bytes` at the place of a tensor's first value.
-fn spoil(directory: &Path, tensor: &str, bytes: [u8; 2]) {
-    let path = directory.join("model.safetensors");
-    let mut file = std::fs::read(&path).unwrap();
-    let at = {
-        let tensors = SafeTensors::deserialize(&file).unwrap();
-        tensors.tensor(tensor).unwrap().data().as_ptr() as usize - file.as_ptr() as usize
-    };
-    file[at..at + 2].copy_from_slice(&bytes);
-    std::fs::write(path, file).unwrap();
 }
 
 #[test]

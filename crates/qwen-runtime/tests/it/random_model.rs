@@ -4,8 +4,7 @@ use std::path::Path;
 
 use qwen_runtime::{
     Architecture, AttentionBias, Checkpoint, Engine, ExistingFile, FileType, HeadWeights, LayerTensor, LogitsAt,
-    QuantizedWeights, RandomModelOptions, Rope, RopeScaling, RuntimeError, SequenceStep, TensorName, Tokenizer,
-    random_model,
+    RandomModelOptions, Rope, RopeScaling, RuntimeError, SequenceStep, TensorName, Tokenizer, WeightForm, random_model,
 };
 
 use crate::golden;
@@ -51,7 +50,7 @@ fn every_type_is_a_checkpoint_with_finite_logits() {
         let (count, sum) = (gate.len() as f32, gate.iter().sum::<f32>());
         let deviation = (gate.iter().map(|value| value * value).sum::<f32>() / count).sqrt();
         assert!((sum / count).abs() < 1e-3 && (deviation - 0.02).abs() < 1e-3, "{file_type:?}: {deviation}");
-        let mut engine = engine(&target, QuantizedWeights::Keep);
+        let mut engine = engine(&target, WeightForm::Stored);
         let sequence = engine.allocate().unwrap();
         let tokens = [3, 639, 0, 77];
         let step = SequenceStep { sequence, position: 0, tokens: &tokens, logits: LogitsAt::All };

@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::qwen3;
-use qwen_runtime::{Checkpoint, CpuEngine, Engine, LogitsAt, QuantizedWeights, RuntimeError, SequenceStep, TensorName};
+use qwen_runtime::{Checkpoint, CpuEngine, Engine, LogitsAt, RuntimeError, SequenceStep, TensorName, WeightForm};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, TensorView};
@@ -105,9 +105,9 @@ fn opinion(directory: &Path, config: &Value, tokens: &[u32]) -> Vec<f32> {
 
 /// The engines that take the checkpoint's heads; the cpu engine wants multiples of 16.
 fn engines(path: &Path) -> Vec<Box<dyn Engine>> {
-    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(logits::engine(path, QuantizedWeights::Keep))];
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(logits::engine(path, WeightForm::Stored))];
     let checkpoint = Checkpoint::open(path).unwrap();
-    match CpuEngine::load(&checkpoint, logits::cpu_config(QuantizedWeights::Keep), &|_, _| {}) {
+    match CpuEngine::load(&checkpoint, logits::cpu_config(WeightForm::Stored), &|_, _| {}) {
         Ok(engine) => engines.push(Box::new(engine)),
         Err(error) => {
             assert!(matches!(error, RuntimeError::UnsupportedCheckpoint { .. }), "{error}");

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 
 use super::step::StepCheck;
+use super::weight_form::WeightForm;
 use super::{Capacity, Engine, Logits, SequenceId, SequenceStep, require_length};
 use crate::TokenId;
 use crate::checkpoint::{Architecture, Checkpoint};
@@ -23,7 +24,6 @@ use kv_cache::{CachedSequence, KvCache};
 use layer::Rows;
 use model::{FlatBatch, Model};
 use weights::Loader;
-pub use weights::QuantizedWeights;
 
 /// Where an engine computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,8 +42,8 @@ pub enum ComputeDevice {
 pub struct CandleConfig {
     /// Where it computes.
     pub device: ComputeDevice,
-    /// What becomes of quantized weights.
-    pub quantized: QuantizedWeights,
+    /// In which form it holds the matrices; it quantizes none.
+    pub weights: WeightForm,
     /// Most sequences at once.
     pub max_sequences: usize,
     /// Tokens that the KV cache holds at most, over all sequences.
@@ -68,9 +68,10 @@ impl From<candle_core::Error> for RuntimeError {
 }
 
 impl CandleEngine {
-    /// Loads a checkpoint; `progress` hears how many layers of how many are loaded.
+    /// Loads a checkpoint; `progress` hears, layer by layer, how much of how much is loaded.
     ///
     /// # Errors
+    /// [`RuntimeError::InvalidParameter`] for a configuration that cannot be,
     /// [`RuntimeError::Compute`] when the device is not there or has no memory left, and whatever
     /// is wrong with the checkpoint.
     pub fn load(
@@ -81,12 +82,15 @@ impl CandleEngine {
         if config.max_sequences == 0 || config.max_tokens == 0 {
             return Err(RuntimeError::parameter("max_sequences, max_tokens", "both must be at least 1"));
         }
+        if let WeightForm::Quantized(_) = config.weights {
+            return Err(RuntimeError::parameter("weights", "candle does not quantize; the cpu engine does"));
+        }
         let (device, dtype) = match config.device {
             ComputeDevice::Cpu => (Device::Cpu, DType::F32),
             ComputeDevice::Cuda(index) => (Device::new_cuda(index)?, DType::BF16),
             ComputeDevice::Metal(index) => (Device::new_metal(index)?, DType::F16),
         };
-        let loader = Loader { checkpoint, device: &device, dtype, quantized: config.quantized };
+        let loader = Loader { checkpoint, device: &device, dtype, weights: config.weights };
         let model = Model::load(&loader, progress)?;
         let architecture = checkpoint.architecture().clone();
         let kv_bytes = kv_cache::bytes_per_token(&architecture, dtype).saturating_mul(config.max_tokens);

@@ -5,17 +5,8 @@ use candle_core::{DType, Device, Tensor};
 
 use super::linear::{Linear, Weight};
 use crate::checkpoint::{Checkpoint, LayerTensor, StoredTensor, StoredType, TensorName};
+use crate::engine::weight_form::WeightForm;
 use crate::error::RuntimeError;
-
-/// What becomes of quantized weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum QuantizedWeights {
-    /// They stay as they are; products are made by candle's quantized kernels.
-    #[default]
-    Keep,
-    /// They are widened to the computation's type when they are loaded.
-    Dequantize,
-}
 
 /// Loads tensors in the types that an engine computes with.
 pub(super) struct Loader<'a> {
@@ -23,7 +14,7 @@ pub(super) struct Loader<'a> {
     pub(super) device: &'a Device,
     /// Type of activations and dense weights.
     pub(super) dtype: DType,
-    pub(super) quantized: QuantizedWeights,
+    pub(super) weights: WeightForm,
 }
 
 impl Loader<'_> {
@@ -36,7 +27,7 @@ impl Loader<'_> {
     /// A matrix `(out, in)`.
     pub(super) fn matrix(&self, name: TensorName) -> Result<Weight, RuntimeError> {
         let stored = self.checkpoint.tensor(name)?;
-        if stored.dtype.is_quantized() && self.quantized == QuantizedWeights::Keep {
+        if stored.dtype.is_quantized() && self.weights != WeightForm::Dequantized {
             return Ok(Weight::quantized(ggml_type(stored.dtype), stored.bytes, &stored.shape, self.device)?);
         }
         Ok(Weight::Dense(self.dense(&stored)?))

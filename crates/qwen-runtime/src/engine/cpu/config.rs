@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::thread::available_parallelism;
 
 use super::kernels::KernelSet;
-use crate::engine::candle::QuantizedWeights;
+use crate::engine::weight_form::WeightForm;
 
 /// How a [`CpuEngine`](super::CpuEngine) is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub struct CpuConfig {
     pub max_sequences: usize,
     /// Which instructions are used; `None` for the best that the machine has.
     pub kernels: Option<KernelSet>,
-    /// What becomes of quantized weights.
-    pub quantized: QuantizedWeights,
+    /// In which form the matrices are held.
+    pub weights: WeightForm,
 }
 
 impl Default for CpuConfig {
@@ -33,7 +33,7 @@ impl Default for CpuConfig {
             kv_tokens: 4096,
             max_sequences: 1,
             kernels: None,
-            quantized: QuantizedWeights::Keep,
+            weights: WeightForm::Stored,
         }
     }
 }

@@ -2,16 +2,20 @@
 
 use super::kernels::{Precision, ROWS, RowGroup, Team};
 use super::packed::{PackedMatrix, Weights};
-use crate::checkpoint::{AttentionBias, Checkpoint, LayerTensor, StoredType, TensorName};
-use crate::engine::candle::QuantizedWeights;
+use crate::checkpoint::{AttentionBias, Checkpoint, LayerTensor, TensorName};
+use crate::engine::weight_form::WeightForm;
 use crate::error::RuntimeError;
 
 /// Loads tensors with the threads that will read them.
 pub(super) struct Loader<'a> {
     pub(super) checkpoint: &'a Checkpoint,
-    pub(super) team: &'a mut Team,
-    pub(super) weights: Weights,
-    pub(super) quantized: QuantizedWeights,
+    team: &'a mut Team,
+    weights: Weights,
+    form: WeightForm,
+    /// Hears how many bytes of the matrices of how many are read.
+    progress: &'a dyn Fn(usize, usize),
+    done: usize,
+    total: usize,
 }
 
 /// `y = W x + b`, the activations in the precision that the weights need.
@@ -49,21 +53,24 @@ impl Linear {
 }
 
 impl<'a> Loader<'a> {
-    /// A loader of a checkpoint's matrices, with room for them.
+    /// A loader of a checkpoint's matrices, with room for them in a form that is suited to it.
     pub(super) fn new(
         checkpoint: &'a Checkpoint,
         team: &'a mut Team,
-        quantized: QuantizedWeights,
+        form: WeightForm,
+        progress: &'a dyn Fn(usize, usize),
     ) -> Result<Self, RuntimeError> {
-        let mut sizes = Vec::new();
+        let (mut sizes, mut total) = (Vec::new(), 0);
         for name in checkpoint.architecture().tensor_names() {
             let stored = checkpoint.tensor(name)?;
             if let [rows, columns] = stored.shape[..] {
-                let dtype = if widens(quantized, stored.dtype) { StoredType::F32 } else { stored.dtype };
-                sizes.push((dtype, rows, columns));
+                sizes.push((form.dtype(checkpoint, name)?, rows, columns));
+                total += stored.bytes.len();
             }
         }
-        Ok(Self { checkpoint, team, weights: Weights::with_room_for(sizes.into_iter())?, quantized })
+        progress(0, total);
+        let weights = Weights::with_room_for(sizes.into_iter())?;
+        Ok(Self { checkpoint, team, weights, form, progress, done: 0, total })
     }
 
     /// A vector, such as a norm's weight.
@@ -78,12 +85,15 @@ impl<'a> Loader<'a> {
 
     /// A matrix `(out, in)`.
     pub(super) fn matrix(&mut self, name: TensorName) -> Result<PackedMatrix, RuntimeError> {
-        let stored = self.checkpoint.tensor(name)?;
-        if widens(self.quantized, stored.dtype) {
-            return Ok(self.weights.pack_widened(&stored, self.team));
-        }
         let checkpoint = self.checkpoint;
-        Ok(self.weights.pack(&stored, self.team, &|bytes| checkpoint.release(bytes)))
+        let stored = checkpoint.tensor(name)?;
+        let dtype = self.form.dtype(checkpoint, name)?;
+        let packed = self.weights.pack(&stored, dtype, self.team, &mut |bytes| {
+            checkpoint.release(bytes);
+            self.done += bytes.len();
+            (self.progress)(self.done, self.total);
+        });
+        packed.map_err(|fault| fault.explain(checkpoint.path(), &name.in_gguf(), stored.dtype, dtype))
     }
 
     /// A projection of layer `layer`.
@@ -100,9 +110,11 @@ impl<'a> Loader<'a> {
         };
         Ok(Linear { weight, bias })
     }
-}
 
-/// Whether a matrix of that type becomes one of floats.
-fn widens(quantized: QuantizedWeights, dtype: StoredType) -> bool {
-    quantized == QuantizedWeights::Dequantize && dtype.is_quantized()
+    /// The memory of all matrices, when each has been loaded.
+    pub(super) fn finish(self) -> Weights {
+        // With a page that is read the system maps those around it, also of tensors that were released before.
+        self.checkpoint.release_all();
+        self.weights
+    }
 }

@@ -1,6 +1,7 @@
 //! [`CpuEngine`]: Qwen3 on the processor, with kernels, threads and a KV cache of our own.
 
 mod config;
+mod conversion;
 mod kernels;
 mod kv_cache;
 mod layer;
@@ -15,6 +16,7 @@ pub use kernels::KernelSet;
 use super::blocks::BlockPool;
 use super::logits::LogitsBuffer;
 use super::step::StepCheck;
+use super::weight_form::WeightForm;
 use super::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep};
 use crate::TokenId;
 use crate::checkpoint::{Architecture, Checkpoint};
@@ -43,7 +45,7 @@ pub struct CpuEngine {
 }
 
 impl CpuEngine {
-    /// Loads a checkpoint; `progress` hears how many layers of how many are loaded.
+    /// Loads a checkpoint; `progress` hears, many times, how much of how much is loaded.
     ///
     /// # Errors
     /// [`RuntimeError::InvalidParameter`] for a configuration that cannot be,
@@ -69,8 +71,14 @@ impl CpuEngine {
         let kernels = config.kernels.map_or_else(|| Ok(Detected::best()), Detected::new)?;
         let mut team = Team::new(config.threads)
             .map_err(|error| RuntimeError::Compute(format!("starting {} threads: {error}", config.threads)))?;
-        let loader = Loader::new(checkpoint, &mut team, config.quantized)?;
-        let model = Model::load(loader, Elementwise(kernels), progress)?;
+        let form = config.weights.suited_to(checkpoint)?;
+        if form != config.weights {
+            let path = checkpoint.path().display();
+            tracing::warn!(%path, "the checkpoint is quantized already and stays as it is");
+        }
+        let config = CpuConfig { weights: form, ..config };
+        let loader = Loader::new(checkpoint, &mut team, form, progress)?;
+        let model = Model::load(loader, Elementwise(kernels))?;
         let blocks = config.kv_tokens.div_ceil(BLOCK_LEN);
         let cache = KvCache::new(&architecture, config.kv_type, blocks)?;
         let pool = BlockPool::new(blocks, BLOCK_LEN, config.max_sequences);
@@ -120,12 +128,13 @@ impl Engine for CpuEngine {
     }
 
     fn description(&self) -> String {
-        format!(
-            "cpu, {} kernels, {} threads, {} KV cache",
-            self.kernels.set(),
-            self.config.threads,
-            self.config.kv_type
-        )
+        let CpuConfig { threads, kv_type, weights, .. } = self.config;
+        let weights = match weights {
+            WeightForm::Stored => String::new(),
+            WeightForm::Dequantized => ", weights dequantized".to_owned(),
+            WeightForm::Quantized(file_type) => format!(", weights quantized to {file_type}"),
+        };
+        format!("cpu, {} kernels, {threads} threads, {kv_type} KV cache{weights}", self.kernels.set())
     }
 
     fn capacity(&self) -> Capacity {

@@ -35,30 +35,21 @@ pub(super) struct FlatBatch {
 }
 
 impl Model {
-    /// Loads every tensor; `progress` hears how many layers of how many are there.
-    pub(super) fn load(
-        mut loader: Loader<'_>,
-        elementwise: Elementwise,
-        progress: &dyn Fn(usize, usize),
-    ) -> Result<Self, RuntimeError> {
+    /// Loads every tensor.
+    pub(super) fn load(mut loader: Loader<'_>, elementwise: Elementwise) -> Result<Self, RuntimeError> {
         let architecture = loader.checkpoint.architecture().clone();
-        let total = architecture.layers;
-        progress(0, total);
         let embedding = loader.matrix(TensorName::Embedding)?;
         let head = match architecture.head {
             HeadWeights::Tied => None,
             HeadWeights::Untied => Some(loader.matrix(TensorName::Head)?),
         };
-        let mut layers = Vec::with_capacity(total);
-        for index in 0..total {
-            layers.push(DecoderLayer::load(&mut loader, index)?);
-            progress(index + 1, total);
-        }
+        let layers = (0..architecture.layers).map(|index| DecoderLayer::load(&mut loader, index));
+        let layers = layers.collect::<Result<_, _>>()?;
         Ok(Self {
             embedding,
             layers,
             norm: loader.vector(TensorName::OutputNorm)?,
-            weights: loader.weights,
+            weights: loader.finish(),
             head,
             rotary: RotaryTable::new(&architecture),
             elementwise,

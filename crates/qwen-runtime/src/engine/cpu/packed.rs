@@ -1,10 +1,13 @@
 //! [`PackedMatrix`]: a matrix in groups of 16 rows, as the kernels read it.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
+use super::conversion::Conversion;
 use super::kernels::{Chunks, Memory, ROWS, RowGroup, SMALL, Team, plane};
 use crate::checkpoint::{StoredTensor, StoredType};
 use crate::error::RuntimeError;
+use crate::quantize::{Fault, RowCodec};
 
 /// The memory of all weights.
 #[derive(Debug)]
@@ -26,6 +29,10 @@ pub(super) struct PackedMatrix {
 /// Every matrix starts on a line of the cache.
 const LINE: usize = 64;
 
+/// Bytes of a checkpoint that are read before they are given back to the system: enough that no thread waits for the
+/// others often.
+const PART: usize = 8 << 20;
+
 impl Weights {
     /// Room for matrices of `sizes` (type, rows, columns).
     ///
@@ -39,52 +46,45 @@ impl Weights {
         Ok(Self { memory, used: 0 })
     }
 
-    /// Packs a stored matrix in the bytes that it has; the threads of `team` share the work.
-    /// `release` is told which bytes of it have been read, so that they need not stay in memory.
+    /// Packs a stored matrix in type `dtype`; the threads of `team` share the work. `read` is told, part by part, which
+    /// bytes of it have been read, so that they need not stay in memory.
+    ///
+    /// # Errors
+    /// A weight that the type cannot hold.
     pub(super) fn pack(
         &mut self,
         stored: &StoredTensor<'_>,
+        dtype: StoredType,
         team: &mut Team,
-        release: &(dyn Fn(&[u8]) + Sync),
-    ) -> PackedMatrix {
+        read: &mut dyn FnMut(&[u8]),
+    ) -> Result<PackedMatrix, Fault> {
         let (rows, columns) = (stored.shape[0], stored.shape[1]);
-        let matrix = self.place(stored.dtype, rows, columns);
-        let row_bytes = stored.bytes.len() / rows;
-        let parts = Chunks::new(&mut self.memory[matrix.place.clone()], matrix.group_bytes);
-        team.run(rows.div_ceil(ROWS), &|range| {
-            for group in range.clone() {
-                let end = rows.min((group + 1) * ROWS) * row_bytes;
-                let source = &stored.bytes[group * ROWS * row_bytes..end];
-                pack_group(stored.dtype, source, row_bytes, parts.take(group));
-            }
-            let read = range.start * ROWS * row_bytes..rows.min(range.end * ROWS) * row_bytes;
-            release(&stored.bytes[read]);
-        });
-        matrix
-    }
-
-    /// Packs a stored matrix widened to single precision, a group after the other.
-    pub(super) fn pack_widened(&mut self, stored: &StoredTensor<'_>, team: &mut Team) -> PackedMatrix {
-        let (dtype, rows, columns) = (stored.dtype, stored.shape[0], stored.shape[1]);
-        let matrix = self.place(StoredType::F32, rows, columns);
-        let row_bytes = stored.bytes.len() / rows;
-        let parts = Chunks::new(&mut self.memory[matrix.place.clone()], matrix.group_bytes);
-        team.run(rows.div_ceil(ROWS), &|range| {
-            let mut packed = vec![0; RowGroup::bytes(dtype, columns)];
-            let mut values = vec![0.0_f32; columns];
-            for group in range {
-                let end = rows.min((group + 1) * ROWS);
-                pack_group(dtype, &stored.bytes[group * ROWS * row_bytes..end * row_bytes], row_bytes, &mut packed);
-                let to = parts.take(group);
-                for row in 0..end - group * ROWS {
-                    RowGroup { dtype, bytes: &packed }.row(row, &mut values);
-                    for (to, value) in to.chunks_exact_mut(4 * ROWS).zip(&values) {
-                        to[4 * row..][..4].copy_from_slice(&value.to_le_bytes());
+        let codec = RowCodec { source: stored.dtype, target: dtype, columns, importance: None };
+        let matrix = self.place(dtype, rows, columns);
+        let chunks = Chunks::new(&mut self.memory[matrix.place.clone()], matrix.group_bytes);
+        let bytes = |groups: Range<usize>| {
+            let start = |group: usize| rows.min(group * ROWS) * codec.source_row();
+            &stored.bytes[start(groups.start)..start(groups.end)]
+        };
+        let at_once = (PART / (ROWS * codec.source_row())).max(1);
+        for first in (0..matrix.groups()).step_by(at_once) {
+            let part = first..matrix.groups().min(first + at_once);
+            let fault = OnceLock::new();
+            team.run(part.len(), &|range| {
+                let mut conversion = Conversion::new(codec);
+                for group in first + range.start..first + range.end {
+                    if let Err(found) = conversion.pack(bytes(group..group + 1), chunks.take(group)) {
+                        // One weight is enough to refuse the checkpoint.
+                        fault.get_or_init(|| found);
+                        return;
                     }
                 }
-            }
-        });
-        matrix
+            });
+            fault.into_inner().map_or(Ok(()), Err)?;
+            read(bytes(part));
+        }
+        drop(chunks);
+        Ok(matrix)
     }
 
     /// The next place.
