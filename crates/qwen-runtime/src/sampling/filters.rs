@@ -43,6 +43,26 @@ pub(super) fn top_k(candidates: &mut Vec<Candidate>, k: usize) {
     candidates.retain(|candidate| candidate.value >= threshold);
 }
 
+/// Of many candidates, few that [`top_k`] keeps all of, added to `few`: those below a k-th largest seen
+/// so far are passed over with one comparison.
+pub(super) fn likeliest(many: impl Iterator<Item = Candidate>, k: usize, few: &mut Vec<Candidate>) {
+    let mut room = 8 * k.max(FIRST_LOOK);
+    let mut threshold = f32::NEG_INFINITY;
+    for candidate in many {
+        if candidate.value < threshold {
+            continue;
+        }
+        few.push(candidate);
+        if few.len() == room {
+            let (_, kth, _) = few.select_nth_unstable_by(k - 1, descending);
+            threshold = kth.value;
+            few.retain(|candidate| candidate.value >= threshold);
+            // Where all are alike, all stay.
+            room = room.max(2 * few.len());
+        }
+    }
+}
+
 /// Keeps the most probable candidates while the mass before them is below `p`. Values are logits.
 pub(super) fn top_p(candidates: &mut Vec<Candidate>, p: f32) {
     if p >= 1.0 || candidates.len() < 2 {
@@ -140,6 +160,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn few_of_many_hold_the_top_k(steps in prop::collection::vec(-40_i32..40, 2..6000), k in 1_usize..300) {
+            // Whole numbers, so that many are alike.
+            let values: Vec<f32> = steps.into_iter().map(|step| step as f32 / 4.0).collect();
+            let mut few = Vec::new();
+            likeliest(candidates(&values).into_iter(), k, &mut few);
+            top_k(&mut few, k);
+            let mut all = candidates(&values);
+            top_k(&mut all, k);
+            prop_assert_eq!(kept(few), kept(all));
+        }
+
         #[test]
         fn selection_keeps_what_sorting_keeps(
             values in prop::collection::vec(-8.0_f32..8.0, 2..3000), p in 0.01_f32..0.999

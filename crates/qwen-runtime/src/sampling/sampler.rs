@@ -137,7 +137,12 @@ impl Sampler {
         let params = &self.params;
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
-        candidates.extend(self.known.candidates(&self.logits));
+        let all = self.known.candidates(&self.logits);
+        match params.top_k {
+            0 => candidates.extend(all),
+            // The temperature changes no order.
+            k => filters::likeliest(all, k, &mut candidates),
+        }
         filters::cool(&mut candidates, params.temperature);
         filters::top_k(&mut candidates, params.top_k);
         filters::top_p(&mut candidates, params.top_p);

@@ -2,7 +2,7 @@
 
 use super::dense::dense_product;
 use super::small_blocks::{small_pair_product, small_product};
-use super::super_blocks::{super_pair_product, super_product};
+use super::super_blocks::{FEW_TILES, super_pair_product, super_product};
 use crate::checkpoint::StoredType;
 use crate::engine::cpu::kernels::activations::{Activations, Need, Precision};
 #[cfg(target_arch = "x86_64")]
@@ -81,11 +81,11 @@ impl<'a> RowGroup<'a> {
         !matches!(self.dtype, StoredType::F32 | StoredType::F16 | StoredType::BF16)
             && match set.set() {
                 #[cfg(target_arch = "x86_64")]
-                KernelSet::Avx512 => tokens > Avx512::COLUMNS,
+                KernelSet::Avx512 => tokens > FEW_TILES * Avx512::COLUMNS,
                 #[cfg(target_arch = "x86_64")]
                 // Its 16 registers are full with a tile of one group.
                 KernelSet::Avx2 => false,
-                _ => tokens > Scalar::COLUMNS,
+                _ => tokens > FEW_TILES * Scalar::COLUMNS,
             }
     }
 
@@ -121,14 +121,17 @@ impl<'a> RowGroup<'a> {
         pair.iter().zip(&out).for_each(|(group, out)| group.check(activations, out));
         let (columns, tokens) = (activations.columns(), activations.tokens());
         let groups = pair.map(|group| group.bytes.as_ptr());
+        // Two neighbours are followed by two more, two of different matrices by a neighbour each.
+        let len = pair[0].bytes.len();
+        let ahead = if pair[0].bytes.as_ptr_range().end == groups[1] { 2 * len } else { len };
         let out = out.each_mut().map(|out| out.as_mut_ptr());
         let (supers, smalls) = (|| activations.supers(), || activations.smalls());
         // SAFETY: as for one group.
         unsafe {
             match pair[0].dtype {
-                StoredType::Q4K => super_pair_product::<Q4K>(set, groups, columns, supers(), tokens, out),
-                StoredType::Q5K => super_pair_product::<Q5K>(set, groups, columns, supers(), tokens, out),
-                StoredType::Q6K => super_pair_product::<Q6K>(set, groups, columns, supers(), tokens, out),
+                StoredType::Q4K => super_pair_product::<Q4K>(set, groups, ahead, columns, supers(), tokens, out),
+                StoredType::Q5K => super_pair_product::<Q5K>(set, groups, ahead, columns, supers(), tokens, out),
+                StoredType::Q6K => super_pair_product::<Q6K>(set, groups, ahead, columns, supers(), tokens, out),
                 StoredType::Q8_0 => small_pair_product::<Q80>(set, groups, columns, smalls(), tokens, out),
                 StoredType::Q4_0 => small_pair_product::<Q40>(set, groups, columns, smalls(), tokens, out),
                 StoredType::F32 | StoredType::F16 | StoredType::BF16 => unreachable!("dense groups do not pair"),

@@ -80,7 +80,14 @@ kernel! {
                 while token < tokens {
                     let tile = (tokens - token).min(S::COLUMNS);
                     let (a, out) = (a.token(token), out.add(token * ROWS));
-                    with_columns!(tile, N => small_tile::<S, Q, 0, 1, N>([group], run, a, [out]));
+                    with_columns!(tile, N => {
+                        // The first tile asks for the next run.
+                        if token == 0 {
+                            small_tile::<S, Q, AHEAD, 1, N>([group], run, a, [out]);
+                        } else {
+                            small_tile::<S, Q, 0, 1, N>([group], run, a, [out]);
+                        }
+                    });
                     token += tile;
                 }
             }

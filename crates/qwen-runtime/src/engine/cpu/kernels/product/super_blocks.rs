@@ -4,6 +4,21 @@ use super::QuantizedPlaces;
 use crate::engine::cpu::kernels::formats::{Block, SMALL, SUPER, SuperBlocks};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
+/// How far ahead memory is asked for weights, so that it answers in time.
+const AHEAD: usize = 4096;
+
+/// For so few tiles a block is unpacked again for each: that waits for memory less than a panel does.
+pub(super) const FEW_TILES: usize = 8;
+
+/// Asks for the share of 32 columns, number `part`, in a block at `block`.
+#[inline(always)]
+unsafe fn ask<S: Simd, Q: SuperBlocks>(block: *const u8, part: usize) {
+    for line in 0..Q::BLOCK / 8 / 64 {
+        // SAFETY: any address may be asked for.
+        unsafe { S::prefetch(block.wrapping_add(part * (Q::BLOCK / 8) + 64 * line)) };
+    }
+}
+
 /// Where a tile's weights come from: the group itself, or a panel unpacked from it.
 trait SuperBlockSource<Q> {
     unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8];
@@ -18,10 +33,7 @@ impl<Q: SuperBlocks> SuperBlockSource<Q> for Block {
     unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8] {
         // SAFETY: the caller's, as for the four below.
         unsafe {
-            // Far enough ahead that memory answers in time.
-            for line in 0..Q::BLOCK / 8 / 64 {
-                S::prefetch(self.at.wrapping_add(4096 + part * (Q::BLOCK / 8) + 64 * line));
-            }
+            ask::<S, Q>(self.at.wrapping_add(AHEAD), part);
             Q::weights::<S>(*self, part, lane)
         }
     }
@@ -119,6 +131,40 @@ impl<Q: SuperBlocks> SuperBlockSource<Q> for Panel {
     }
 }
 
+/// A panel for its first tile, which asks for the block that is unpacked later, little by little: all
+/// at once it would wait.
+struct FirstUse<'a> {
+    panel: &'a Panel,
+    later: *const u8,
+}
+
+impl<Q: SuperBlocks> SuperBlockSource<Q> for FirstUse<'_> {
+    #[inline(always)]
+    unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8] {
+        // SAFETY: as for the panel itself, here and below.
+        unsafe {
+            ask::<S, Q>(self.later, part);
+            SuperBlockSource::<Q>::weights::<S>(self.panel, part, lane)
+        }
+    }
+    #[inline(always)]
+    unsafe fn scale<S: Simd>(&self, index: usize, lane: usize) -> S::F {
+        unsafe { SuperBlockSource::<Q>::scale::<S>(self.panel, index, lane) }
+    }
+    #[inline(always)]
+    unsafe fn minima<S: Simd>(&self, pair: usize, lane: usize) -> S::I {
+        unsafe { SuperBlockSource::<Q>::minima::<S>(self.panel, pair, lane) }
+    }
+    #[inline(always)]
+    unsafe fn d<S: Simd>(&self, lane: usize) -> S::F {
+        unsafe { SuperBlockSource::<Q>::d::<S>(self.panel, lane) }
+    }
+    #[inline(always)]
+    unsafe fn d_min<S: Simd>(&self, lane: usize) -> S::F {
+        unsafe { SuperBlockSource::<Q>::d_min::<S>(self.panel, lane) }
+    }
+}
+
 /// Adds the share of one super-block of each of `V` groups to `N` tokens' results, `out` being
 /// `[token][16 rows]`.
 ///
@@ -211,10 +257,16 @@ kernel! {
         // SAFETY: the caller's group has that many columns, and its activations and results that many
         // tokens; tiles never reach beyond `tokens`.
         unsafe {
-            if tokens <= S::COLUMNS {
+            if tokens <= FEW_TILES * S::COLUMNS {
                 for index in 0..blocks {
                     let block = Q::block(group, index, blocks);
-                    with_columns!(tokens, N => super_tile::<S, Q, Block, 1, N>([&block], index, a, [out]));
+                    let mut token = 0;
+                    while token < tokens {
+                        let (a, out) = (a.token(token), out.add(token * ROWS));
+                        let tile = (tokens - token).min(S::COLUMNS);
+                        with_columns!(tile, N => super_tile::<S, Q, Block, 1, N>([&block], index, a, [out]));
+                        token += tile;
+                    }
                 }
                 return;
             }
@@ -234,9 +286,11 @@ kernel! {
 }
 
 kernel! {
-    /// The same for two groups, so that each activation is loaded once for both.
+    /// The same for two groups, so that each activation is loaded once for both. The groups that
+    /// come next are `ahead` bytes behind them.
     unsafe fn super_pair_product<S, Q: SuperBlocks>(
         groups: [*const u8; 2],
+        ahead: usize,
         columns: usize,
         a: QuantizedPlaces,
         tokens: usize,
@@ -247,15 +301,25 @@ kernel! {
         // SAFETY: as for `super_product`, of either group.
         unsafe {
             for index in 0..blocks {
-                for (panel, group) in panels.iter_mut().zip(groups) {
-                    panel.fill::<S, Q>(Q::block(group, index, blocks));
+                let blocks_here = [Q::block(groups[0], index, blocks), Q::block(groups[1], index, blocks)];
+                for (panel, block) in panels.iter_mut().zip(blocks_here) {
+                    panel.fill::<S, Q>(block);
                 }
+                let [first, second] = &panels;
+                let first_use = [
+                    FirstUse { panel: first, later: blocks_here[0].at.wrapping_add(ahead) },
+                    FirstUse { panel: second, later: blocks_here[1].at.wrapping_add(ahead) },
+                ];
                 let mut token = 0;
                 while token < tokens {
                     let (a, out) = (a.token(token), [out[0].add(token * ROWS), out[1].add(token * ROWS)]);
                     let tile = (tokens - token).min(S::PAIR_COLUMNS);
-                    let panels = [&panels[0], &panels[1]];
-                    with_columns!(tile, N => super_tile::<S, Q, Panel, 2, N>(panels, index, a, out));
+                    if token == 0 {
+                        let sources = [&first_use[0], &first_use[1]];
+                        with_columns!(tile, N => super_tile::<S, Q, FirstUse<'_>, 2, N>(sources, index, a, out));
+                    } else {
+                        with_columns!(tile, N => super_tile::<S, Q, Panel, 2, N>([first, second], index, a, out));
+                    }
                     token += tile;
                 }
             }

@@ -229,19 +229,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn every_set_computes_what_the_file_says(seed: u64, blocks in 1_usize..=4, rows in 1_usize..=16, tokens in 1_usize..=19) {
+    fn every_set_computes_what_the_file_says(seed: u64, blocks in 1_usize..=4, rows in 1_usize..=16, tokens in 1_usize..=35) {
         for dtype in TYPES {
             check(&[dtype], seed, blocks, rows, tokens);
         }
     }
 
     #[test]
-    fn groups_share_activations(seed: u64, count in 2_usize..=5, rows in 1_usize..=16, tokens in 1_usize..=27) {
+    fn groups_share_activations(seed: u64, count in 2_usize..=3, rows in 1_usize..=3, tokens in 20_usize..=80) {
         for dtype in TYPES {
             check(&vec![dtype; count], seed, 2, rows, tokens);
         }
         // Neighbours of different types, as the projections of a layer have them.
-        let mixed = [StoredType::Q4K, StoredType::Q6K, StoredType::Q6K, StoredType::Q4K, StoredType::Q5K];
+        let mixed = [StoredType::Q4K, StoredType::Q6K, StoredType::Q6K];
         check(&mixed[..count], seed, 2, rows, tokens);
         check(&[StoredType::Q8_0, StoredType::Q4_0, StoredType::F16], seed, 9, rows, tokens);
     }
