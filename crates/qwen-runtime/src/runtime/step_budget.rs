@@ -9,7 +9,7 @@ const ALONE: usize = 256;
 const FIRST: usize = 16;
 const LEAST: usize = 8;
 /// How much longer than a step of texts alone a step may take.
-const STRETCH: f64 = 2.5;
+const STRETCH: f64 = 2.9;
 /// After so many steps with prompts, one without is measured again.
 const REMEASURE: usize = 32;
 /// Weight of a new measurement in an average.

@@ -43,22 +43,38 @@ pub(super) fn top_k(candidates: &mut Vec<Candidate>, k: usize) {
     candidates.retain(|candidate| candidate.value >= threshold);
 }
 
-/// Of many candidates, few that [`top_k`] keeps all of, added to `few`: those below a k-th largest seen
-/// so far are passed over with one comparison.
-pub(super) fn likeliest(many: impl Iterator<Item = Candidate>, k: usize, few: &mut Vec<Candidate>) {
-    let mut room = 8 * k.max(FIRST_LOOK);
-    let mut threshold = f32::NEG_INFINITY;
-    for candidate in many {
-        if candidate.value < threshold {
-            continue;
+/// Of many candidates, few that [`top_k`] keeps all of: those below a k-th largest seen so far are
+/// passed over.
+pub(super) struct Likeliest<'a> {
+    few: &'a mut Vec<Candidate>,
+    k: usize,
+    /// How many are kept before the k-th largest is looked for again.
+    room: usize,
+    threshold: f32,
+}
+
+impl<'a> Likeliest<'a> {
+    pub(super) fn new(k: usize, few: &'a mut Vec<Candidate>) -> Self {
+        Self { few, k, room: 8 * k.max(FIRST_LOOK), threshold: f32::NEG_INFINITY }
+    }
+
+    /// Whether a candidate of that value would be kept.
+    pub(super) fn takes(&self, value: f32) -> bool {
+        value >= self.threshold
+    }
+
+    pub(super) fn offer(&mut self, candidate: Candidate) {
+        if !self.takes(candidate.value) {
+            return;
         }
-        few.push(candidate);
-        if few.len() == room {
-            let (_, kth, _) = few.select_nth_unstable_by(k - 1, descending);
-            threshold = kth.value;
-            few.retain(|candidate| candidate.value >= threshold);
+        self.few.push(candidate);
+        if self.few.len() == self.room {
+            let (_, kth, _) = self.few.select_nth_unstable_by(self.k - 1, descending);
+            let threshold = kth.value;
+            self.few.retain(|candidate| candidate.value >= threshold);
             // Where all are alike, all stay.
-            room = room.max(2 * few.len());
+            self.room = self.room.max(2 * self.few.len());
+            self.threshold = threshold;
         }
     }
 }
@@ -165,7 +181,8 @@ mod tests {
             // Whole numbers, so that many are alike.
             let values: Vec<f32> = steps.into_iter().map(|step| step as f32 / 4.0).collect();
             let mut few = Vec::new();
-            likeliest(candidates(&values).into_iter(), k, &mut few);
+            let mut likeliest = Likeliest::new(k, &mut few);
+            candidates(&values).into_iter().for_each(|candidate| likeliest.offer(candidate));
             top_k(&mut few, k);
             let mut all = candidates(&values);
             top_k(&mut all, k);

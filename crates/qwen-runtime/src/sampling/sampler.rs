@@ -5,10 +5,13 @@ use std::sync::Arc;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::filters::{self, Candidate};
+use super::filters::{self, Candidate, Likeliest};
 use super::history::TokenHistory;
 use super::params::SamplingParams;
 use crate::TokenId;
+
+/// Logits that are looked at together.
+const STRETCH: usize = 256;
 
 /// Which rows of the logits are real tokens: the vocabulary may be padded.
 #[derive(Debug, Clone)]
@@ -41,12 +44,35 @@ impl KnownTokens {
         best.map(|best| best.token)
     }
 
+    /// Offers the known tokens that may be drawn at all, and passes over stretches of small logits at once.
+    fn offer(&self, logits: &[f32], mut likeliest: Likeliest<'_>) {
+        for (index, stretch) in logits.chunks(STRETCH).enumerate() {
+            // Lanes, so that the comparisons become those of vectors.
+            let mut most = [f32::NEG_INFINITY; 16];
+            for part in stretch.chunks(16) {
+                for (most, &value) in most.iter_mut().zip(part) {
+                    *most = if value > *most { value } else { *most };
+                }
+            }
+            if most.iter().any(|&most| most > f32::NEG_INFINITY && likeliest.takes(most)) {
+                let first = index * STRETCH;
+                let known = Self::candidates_from(self.0.get(first..).unwrap_or_default(), stretch, first);
+                known.for_each(|candidate| likeliest.offer(candidate));
+            }
+        }
+    }
+
     /// The known tokens that may be drawn at all. A logit that is not a number would make every sum
     /// so: such a token is not a candidate.
     fn candidates<'a>(&'a self, logits: &'a [f32]) -> impl Iterator<Item = Candidate> + 'a {
-        let known = self.0.iter().zip(logits).enumerate().filter(|(_, (known, _))| **known);
+        Self::candidates_from(&self.0, logits, 0)
+    }
+
+    /// The same of tokens from `first` on.
+    fn candidates_from<'a>(known: &'a [bool], logits: &'a [f32], first: usize) -> impl Iterator<Item = Candidate> + 'a {
+        let known = known.iter().zip(logits).enumerate().filter(|(_, (known, _))| **known);
         known
-            .map(|(id, (_, &value))| Candidate { token: id as TokenId, value })
+            .map(move |(id, (_, &value))| Candidate { token: (first + id) as TokenId, value })
             .filter(|candidate| candidate.value > f32::NEG_INFINITY)
     }
 }
@@ -137,11 +163,10 @@ impl Sampler {
         let params = &self.params;
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
-        let all = self.known.candidates(&self.logits);
         match params.top_k {
-            0 => candidates.extend(all),
+            0 => candidates.extend(self.known.candidates(&self.logits)),
             // The temperature changes no order.
-            k => filters::likeliest(all, k, &mut candidates),
+            k => self.known.offer(&self.logits, Likeliest::new(k, &mut candidates)),
         }
         filters::cool(&mut candidates, params.temperature);
         filters::top_k(&mut candidates, params.top_k);

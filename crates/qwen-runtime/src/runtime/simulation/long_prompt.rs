@@ -69,10 +69,8 @@ fn a_long_prompt_does_not_stall_running_texts() {
     // What a step of the four texts alone takes.
     let gap = STEP + Duration::from_millis(4 * 2);
     assert!(steps.iter().all(|step| *step <= gap * 3), "{steps:?}");
-    let within = steps.iter().filter(|step| **step <= gap.mul_f64(2.6)).count();
-    assert!(within * 100 >= steps.len() * 95, "{steps:?}");
-    // Two fifths of a step are the texts'.
-    assert!(beside <= alone.mul_f64(1.8), "{beside:?} beside texts, {alone:?} alone");
+    // A third of a step is the texts'.
+    assert!(beside <= alone.mul_f64(1.6), "{beside:?} beside texts, {alone:?} alone");
 }
 
 #[test]
