@@ -44,6 +44,23 @@ fn the_same_bits_on_any_kernels_threads_chunks_and_company() {
 }
 
 #[test]
+fn the_same_bits_when_threads_share_a_long_sequence() {
+    // Tokens one at a time, beyond the second span of 512 positions, so that spans are tasks of their own.
+    let long: Vec<u32> = (0..1040_u32).map(|index| (index * 37 + 11) % 600).collect();
+    let prompts = [long, vec![9; 40]];
+    let path = golden::own("tied-f32");
+    let base = CpuConfig { kv_type: KvType::F16, threads: 1, ..cpu_config(WeightForm::Stored) };
+    let expected = bits(&run(&mut cpu_engine(&path, base), &prompts, Feeding::Whole));
+    for kernels in KernelSet::available() {
+        for (threads, feeding) in [(1, Feeding::Chunks(1)), (3, Feeding::Chunks(1)), (5, Feeding::Together)] {
+            let mut engine = cpu_engine(&path, CpuConfig { threads, kernels: Some(kernels), ..base });
+            let actual = bits(&run(&mut engine, &prompts, feeding));
+            assert!(actual == expected, "{kernels} {threads} threads {feeding:?}");
+        }
+    }
+}
+
+#[test]
 fn half_precision_in_the_cache_changes_little() {
     let path = golden::own("tied-f32");
     let expected = golden::expected(&path.join("expected.json"));
