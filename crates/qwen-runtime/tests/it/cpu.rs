@@ -40,6 +40,7 @@ fn the_same_bits_on_any_kernels_threads_chunks_and_company() {
     for path in [golden::own("tied-f32"), golden::own("k256-gguf/model-Q4_K_M.gguf")] {
         same_bits_however(&path, KvType::F16);
         same_bits_however(&path, KvType::F32);
+        same_bits_however(&path, KvType::Q8_0);
     }
 }
 
@@ -61,15 +62,17 @@ fn the_same_bits_when_threads_share_a_long_sequence() {
 }
 
 #[test]
-fn half_precision_in_the_cache_changes_little() {
+fn fewer_bits_in_the_cache_change_little() {
     let path = golden::own("tied-f32");
     let expected = golden::expected(&path.join("expected.json"));
     let logits = golden::logits(&path.join("expected.safetensors"));
-    let config = CpuConfig { kv_type: KvType::F16, ..cpu_config(WeightForm::Stored) };
-    let mut engine = cpu_engine(&path, config);
-    let vocab_size = engine.architecture().vocab_size;
-    let (min, _) = cosines(&run(&mut engine, &expected.prompts, Feeding::Whole), &logits, vocab_size);
-    assert!(min >= 0.99999, "{min}");
+    for (kv_type, least) in [(KvType::F16, 0.99999), (KvType::Q8_0, 0.9993)] {
+        let config = CpuConfig { kv_type, ..cpu_config(WeightForm::Stored) };
+        let mut engine = cpu_engine(&path, config);
+        let vocab_size = engine.architecture().vocab_size;
+        let (min, _) = cosines(&run(&mut engine, &expected.prompts, Feeding::Whole), &logits, vocab_size);
+        assert!(min >= least, "{kv_type} {min}");
+    }
 }
 
 /// The last logits of a prompt whose first `done` tokens the engine has.

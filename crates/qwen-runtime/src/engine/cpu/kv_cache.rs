@@ -1,7 +1,7 @@
 //! Keys and values, in blocks of 16 positions.
 
 use super::config::KvType;
-use super::kernels::{Attention, Chunks, Detected, F16, F32, KvFormat, Mark, Memory, SPAN_LEN, Shape};
+use super::kernels::{Attention, Chunks, Detected, F16, F32, KvFormat, Mark, Memory, Q8, SPAN_LEN, Shape};
 use crate::checkpoint::Architecture;
 use crate::engine::blocks::BlockCopy;
 use crate::error::RuntimeError;
@@ -11,6 +11,7 @@ use crate::error::RuntimeError;
 pub(super) enum KvCache {
     F16(Layers<F16>),
     F32(Layers<F32>),
+    Q8(Layers<Q8>),
 }
 
 /// `[layer][block][kv_head][elements]`: the blocks in use lie together, so that they fill whole pages.
@@ -27,6 +28,7 @@ pub(super) struct Layers<K: KvFormat> {
 pub(super) enum HeadsMut<'a> {
     F16(LayerMut<'a, F16>),
     F32(LayerMut<'a, F32>),
+    Q8(LayerMut<'a, Q8>),
 }
 
 /// `[block][kv_head]`, each of which can be taken once.
@@ -44,6 +46,7 @@ impl KvCache {
         Ok(match kv_type {
             KvType::F16 => Self::F16(Layers::new(architecture, blocks)?),
             KvType::F32 => Self::F32(Layers::new(architecture, blocks)?),
+            KvType::Q8_0 => Self::Q8(Layers::new(architecture, blocks)?),
         })
     }
 
@@ -52,6 +55,7 @@ impl KvCache {
             match self {
                 Self::F16(layers) => layers.copy(copy.from.index(), copy.to.index()),
                 Self::F32(layers) => layers.copy(copy.from.index(), copy.to.index()),
+                Self::Q8(layers) => layers.copy(copy.from.index(), copy.to.index()),
             }
         }
     }
@@ -61,6 +65,7 @@ impl KvCache {
         match self {
             Self::F16(layers) => HeadsMut::F16(layers.layer_mut(layer)),
             Self::F32(layers) => HeadsMut::F32(layers.layer_mut(layer)),
+            Self::Q8(layers) => HeadsMut::Q8(layers.layer_mut(layer)),
         }
     }
 
@@ -69,6 +74,7 @@ impl KvCache {
         match self {
             Self::F16(layers) => rows.attend(set, &layers.head(place, table)),
             Self::F32(layers) => rows.attend(set, &layers.head(place, table)),
+            Self::Q8(layers) => rows.attend(set, &layers.head(place, table)),
         }
     }
 }
@@ -141,6 +147,7 @@ impl HeadsMut<'_> {
         match self {
             Self::F16(layer) => layer.write(set, head, write),
             Self::F32(layer) => layer.write(set, head, write),
+            Self::Q8(layer) => layer.write(set, head, write),
         }
     }
 }

@@ -13,6 +13,10 @@ pub(crate) trait KvFormat: std::fmt::Debug {
     /// Whether many query rows are better served with blocks in single precision.
     const CONVERTED: bool;
 
+    /// Whether each 32 values of a position share a scale, which lies behind the values of
+    /// half a block: `[dim / 32][16 positions]`, single precision.
+    const HAS_SCALES: bool = false;
+
     /// Elements of the keys of a block, which are as many as those of the values.
     fn half_block(dim: usize) -> usize;
 
@@ -42,7 +46,7 @@ impl KvFormat for F32 {
     }
 
     fn store(_set: Detected, block: &mut [f32], position: usize, key: &[f32], value: &[f32]) {
-        scatter(block, position, key, value);
+        scatter(block.split_at_mut(key.len() * BLOCK_LEN), position, key, value);
     }
 }
 
@@ -69,13 +73,12 @@ impl KvFormat for F16 {
             halve(set, key, keys);
             halve(set, value, values);
         }
-        scatter(block, position, keys, values);
+        scatter(block.split_at_mut(key.len() * BLOCK_LEN), position, keys, values);
     }
 }
 
 /// Puts the values of one position in their places.
-fn scatter<T: Copy>(block: &mut [T], position: usize, key: &[T], value: &[T]) {
-    let (keys, values) = block.split_at_mut(block.len() / 2);
+pub(super) fn scatter<T: Copy>((keys, values): (&mut [T], &mut [T]), position: usize, key: &[T], value: &[T]) {
     for (to, key) in keys.chunks_exact_mut(BLOCK_LEN).zip(key) {
         to[position] = *key;
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::elementwise::exp;
 use super::super::formats::F32;
 use super::super::simd::{ROWS, Simd};
-use super::{BLOCK_LEN, KvFormat, Mark, RUN, RUN_LEN, Shape};
+use super::{BLOCK_LEN, KvFormat, Mark, RUN, RUN_LEN, SCALED, Shape};
 
 /// The blocks of a sequence, unchecked.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Scratch<'a> {
 struct Halves<W: KvFormat, K: KvFormat> {
     read: [*const W::Stored; RUN],
     ahead: [*const K::Stored; RUN],
+    /// The scales of each, if the cache has some.
+    scales: [*const f32; RUN],
 }
 
 kernel! {
@@ -59,6 +61,7 @@ kernel! {
                 let last = start + RUN_LEN >= end;
                 let next = if last { blocks } else { std::array::from_fn(|index| place(RUN + index)) };
                 let later = |blocks: [*const K::Stored; RUN]| blocks.map(|block| block.wrapping_add(half));
+                let scales = |halves: [*const K::Stored; RUN]| halves.map(|half| half.wrapping_add(dim * BLOCK_LEN).cast());
                 if !scratch.converted.is_empty() {
                     // The next run is on its way while this one is computed.
                     let to = scratch.converted.as_mut_ptr();
@@ -68,17 +71,19 @@ kernel! {
                         convert_half::<S, K>(blocks[index], to, dim);
                         convert_half::<S, K>(blocks[index].add(half), to.add(dim * BLOCK_LEN), dim);
                     }
-                    let keys = Halves::<F32, K> { read: single, ahead: next };
+                    let keys = Halves::<F32, K> { read: single, ahead: next, scales: scales(blocks) };
                     run.score::<S, F32, K>(&keys, queries, scratch.scores);
                     run.weigh::<S>(scratch.scores, values, marks);
                     let read = single.map(|block| block.wrapping_add(dim * BLOCK_LEN));
-                    run.add::<S, F32, K>(&Halves { read, ahead: later(next) }, scratch.scores, values);
+                    let halves = Halves::<F32, K> { read, ahead: later(next), scales: scales(later(blocks)) };
+                    run.add::<S, F32, K>(&halves, scratch.scores, values);
                 } else {
                     // Values are on their way while keys are read, and the next keys while values are.
-                    let keys = Halves::<K, K> { read: blocks, ahead: later(blocks) };
+                    let keys = Halves::<K, K> { read: blocks, ahead: later(blocks), scales: scales(blocks) };
                     run.score::<S, K, K>(&keys, queries, scratch.scores);
                     run.weigh::<S>(scratch.scores, values, marks);
-                    run.add::<S, K, K>(&Halves { read: later(blocks), ahead: next }, scratch.scores, values);
+                    let read = later(blocks);
+                    run.add::<S, K, K>(&Halves { read, ahead: next, scales: scales(read) }, scratch.scores, values);
                 }
             }
         }
@@ -128,13 +133,32 @@ impl Run {
                     // SAFETY: the caller's blocks and rows are there.
                     unsafe {
                         let x = queries.as_ptr().add(row * dim);
-                        let mut tile = Tile::<S, N>::empty();
-                        if row == rows.start {
-                            tile.add::<W, K, true>(read, ahead, dim, x, dim);
-                        } else {
-                            tile.add::<W, K, false>(read, ahead, dim, x, dim);
+                        let mut scores_of = [[S::splat(0.0); 2]; N];
+                        let at_once = if K::HAS_SCALES { SCALED } else { dim };
+                        for first in (0..dim).step_by(at_once) {
+                            let len = at_once.min(dim - first);
+                            let read = read.map(|read| read.wrapping_add(first * BLOCK_LEN));
+                            let ahead = ahead.map(|ahead| ahead.wrapping_add(first * BLOCK_LEN));
+                            let mut tile = Tile::<S, N>::empty();
+                            if row == rows.start {
+                                tile.add::<W, K, true>(read, ahead, len, x.add(first), dim);
+                            } else {
+                                tile.add::<W, K, false>(read, ahead, len, x.add(first), dim);
+                            }
+                            let sums = tile.sums();
+                            if !K::HAS_SCALES {
+                                scores_of = sums;
+                                continue;
+                            }
+                            for v in 0..2 {
+                                let (block, lane) = places[v];
+                                let scale = S::load(keys.scales[block].add(first / SCALED * BLOCK_LEN + lane));
+                                for n in 0..N {
+                                    scores_of[n][v] = S::fma(sums[n][v], scale, scores_of[n][v]);
+                                }
+                            }
                         }
-                        for (n, sums) in tile.sums().into_iter().enumerate() {
+                        for (n, sums) in scores_of.into_iter().enumerate() {
                             let to = scores.as_mut_ptr().add((row + n) * RUN_LEN);
                             for ((block, lane), sum) in places.into_iter().zip(sums) {
                                 S::store(to.add(block * BLOCK_LEN + lane), sum);
@@ -201,6 +225,7 @@ impl Run {
                     unsafe {
                         let out = values.as_mut_ptr().add(row * dim);
                         let mut tile = Tile::<S, N>::empty();
+                        let mut scaled = [[0.0; BLOCK_LEN]; N];
                         for n in 0..N {
                             for v in 0..2 {
                                 tile.even[n][v] = S::load(out.add(n * dim + offsets[v]).cast_const());
@@ -210,11 +235,23 @@ impl Run {
                             let len = BLOCK_LEN.min(self.positions - block * BLOCK_LEN);
                             let read = places.map(|place| halves.read[block].wrapping_add(place));
                             let ahead = places.map(|place| halves.ahead[block].wrapping_add(place));
-                            let x = weights.as_ptr().add(row * RUN_LEN + block * BLOCK_LEN);
+                            let mut x = weights.as_ptr().add(row * RUN_LEN + block * BLOCK_LEN);
+                            let mut x_stride = RUN_LEN;
+                            if K::HAS_SCALES {
+                                // All values of the tile share the scales of their positions.
+                                let scales = halves.scales[block].add(offsets[0] / SCALED * BLOCK_LEN);
+                                for n in 0..N {
+                                    for lane in (0..BLOCK_LEN).step_by(S::LANES) {
+                                        let weight = S::mul(S::load(x.add(n * RUN_LEN + lane)), S::load(scales.add(lane)));
+                                        S::store(scaled[n].as_mut_ptr().add(lane), weight);
+                                    }
+                                }
+                                (x, x_stride) = (scaled.as_ptr().cast(), BLOCK_LEN);
+                            }
                             if row == rows.start {
-                                tile.add::<W, K, true>(read, ahead, len, x, RUN_LEN);
+                                tile.add::<W, K, true>(read, ahead, len, x, x_stride);
                             } else {
-                                tile.add::<W, K, false>(read, ahead, len, x, RUN_LEN);
+                                tile.add::<W, K, false>(read, ahead, len, x, x_stride);
                             }
                         }
                         for (n, sums) in tile.sums().into_iter().enumerate() {

@@ -12,6 +12,7 @@
 mod format;
 mod gather;
 mod merge;
+mod q8;
 #[cfg(test)]
 mod tests;
 
@@ -21,11 +22,14 @@ use super::set::Detected;
 use super::simd::ROWS;
 pub(crate) use format::KvFormat;
 pub(crate) use merge::{finish, merge};
+pub(crate) use q8::Q8;
 
 /// Positions of a block of the cache.
 pub(crate) const BLOCK_LEN: usize = 16;
 /// Positions that are summed apart.
 pub(crate) const SPAN_LEN: usize = 512;
+/// Values of a position that share a scale, where there are scales.
+pub(crate) const SCALED: usize = 32;
 /// Largest head.
 pub(crate) const MAX_HEAD: usize = 256;
 /// Blocks of a run.
@@ -79,7 +83,7 @@ impl Mark {
 /// The keys and values of one layer and head: blocks of every sequence.
 #[derive(Debug)]
 pub(crate) struct Attention<'a, K: KvFormat> {
-    /// `[block][keys, values]`
+    /// `[block][keys, values]`, each block at the place of a single-precision number.
     pub(crate) blocks: &'a [K::Stored],
     /// Elements from one block to the next.
     pub(crate) stride: usize,
@@ -133,6 +137,11 @@ impl<K: KvFormat> Attention<'_, K> {
         assert!(
             self.table[..blocks].iter().all(|&block| block as usize * self.stride + elements <= self.blocks.len()),
             "a block that is not there"
+        );
+        let bytes = self.stride * size_of::<K::Stored>();
+        assert!(
+            self.blocks.as_ptr().cast::<f32>().is_aligned() && bytes.is_multiple_of(align_of::<f32>()),
+            "alignment"
         );
         let convert = K::CONVERTED && shape.rows() >= CONVERTED_FROM;
         let mut converted = vec![0.0; if convert { RUN * 2 * dim * BLOCK_LEN } else { 0 }];

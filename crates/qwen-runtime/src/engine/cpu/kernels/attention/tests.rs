@@ -44,7 +44,7 @@ impl Case {
         let (count, elements) = (self.keys.len() / dim, 2 * K::half_block(dim));
         let blocks = count.div_ceil(BLOCK_LEN);
         let table: Vec<u32> = (0..blocks as u32).rev().collect();
-        let stride = elements + 7;
+        let stride = elements + 8;
         let mut memory = vec![K::Stored::default(); blocks * stride];
         for position in 0..count {
             let block = &mut memory[table[position / BLOCK_LEN] as usize * stride..][..elements];
@@ -156,6 +156,8 @@ fn it_is_softmax_of_scores_times_values_over_several_spans() {
         assert!(single < 1e-5, "{single} {:?}", case.shape);
         let half = difference(&case, &the_same_however::<F16>(&case));
         assert!(half < 3e-3, "{half} {:?}", case.shape);
+        let eight = difference(&case, &the_same_however::<Q8>(&case));
+        assert!(eight < 5e-2, "{eight} {:?}", case.shape);
     }
 }
 
@@ -172,7 +174,7 @@ proptest! {
         seed: u32,
     ) {
         let case = Case::new(Shape { dim: 16 * parts, group, past, tokens }, 2.0_f32.powi(power), seed);
-        for out in [the_same_however::<F32>(&case), the_same_however::<F16>(&case)] {
+        for out in [the_same_however::<F32>, the_same_however::<F16>, the_same_however::<Q8>].map(|same| same(&case)) {
             prop_assert!(out.iter().all(|value| value.is_finite()));
         }
     }
