@@ -46,7 +46,7 @@ fn the_same_bits_on_any_kernels_threads_chunks_and_company() {
 
 #[test]
 fn the_same_bits_when_threads_share_a_long_sequence() {
-    // Tokens one at a time, beyond the second span of 512 positions, so that spans are tasks of their own.
+    // Tokens one at a time, beyond a span of 1024 positions, so that spans are tasks of their own.
     let long: Vec<u32> = (0..1040_u32).map(|index| (index * 37 + 11) % 600).collect();
     let prompts = [long, vec![9; 40]];
     let path = golden::own("tied-f32");

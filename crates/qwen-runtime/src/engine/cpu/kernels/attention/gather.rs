@@ -47,19 +47,23 @@ kernel! {
         let (dim, half) = (shape.dim, K::half_block(shape.dim));
         values.fill(0.0);
         marks.fill(Mark::NOTHING);
+        let first = span.start;
         let end = span.end.min(shape.past + shape.tokens);
         for start in span.step_by(RUN_LEN).take_while(|&start| start < end) {
             let run = Run { start, positions: RUN_LEN.min(end - start), shape };
             // SAFETY: the caller compared all lengths; what is read of the blocks are positions
             // before `end`, or lanes beside them.
             unsafe {
-                let place = |index: usize| match source.table.get(start / BLOCK_LEN + index) {
+                let place = |index: usize| match source.table.get(index) {
                     Some(block) => source.blocks.wrapping_add(*block as usize * source.stride),
                     None => source.blocks,
                 };
-                let blocks: [*const K::Stored; RUN] = std::array::from_fn(place);
+                let blocks: [*const K::Stored; RUN] = std::array::from_fn(|index| place(start / BLOCK_LEN + index));
+                // After the last run, most often the same positions of the next head, which lies behind this one.
                 let last = start + RUN_LEN >= end;
-                let next = if last { blocks } else { std::array::from_fn(|index| place(RUN + index)) };
+                let (after, skip) = if last { (first, 2 * half) } else { (start + RUN_LEN, 0) };
+                let next: [*const K::Stored; RUN] =
+                    std::array::from_fn(|index| place(after / BLOCK_LEN + index).wrapping_add(skip));
                 let later = |blocks: [*const K::Stored; RUN]| blocks.map(|block| block.wrapping_add(half));
                 let scales = |halves: [*const K::Stored; RUN]| halves.map(|half| half.wrapping_add(dim * BLOCK_LEN).cast());
                 if !scratch.converted.is_empty() {

@@ -5,7 +5,7 @@
 //! values are products like any other, of a few query rows with 16 lanes of the cache.
 //!
 //! Positions are read in runs of 64, each with its softmax weights and a correction of what was
-//! summed before (flash attention, arXiv 2205.14135). Spans of 512 positions are summed apart and
+//! summed before (flash attention, arXiv 2205.14135). Spans of 1024 positions are summed apart and
 //! merged in their order, so that threads can share a long sequence. Runs and spans depend on
 //! positions only: a token's result is the same in any chunk, any batch, and on any threads.
 
@@ -27,7 +27,7 @@ pub(crate) use q8::Q8;
 /// Positions of a block of the cache.
 pub(crate) const BLOCK_LEN: usize = 16;
 /// Positions that are summed apart.
-pub(crate) const SPAN_LEN: usize = 512;
+pub(crate) const SPAN_LEN: usize = 1024;
 /// Values of a position that share a scale, where there are scales.
 pub(crate) const SCALED: usize = 32;
 /// Largest head.
