@@ -87,7 +87,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "SET")]
     pub(crate) kernels: Option<KernelSet>,
 
-    /// How keys and values are stored: f16, f32; also as -ctk and -ctv [default: f16, of candle f32].
+    /// How keys and values are stored: f16, f32 or q8_0; also as -ctk and -ctv [default: f16, of candle f32].
     #[arg(long, aliases = ["ctk", "ctv"], value_name = "TYPE")]
     pub(crate) kv_type: Vec<KvType>,
 

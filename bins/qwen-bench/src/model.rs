@@ -17,8 +17,9 @@ pub(crate) struct ModelFacts {
     pub(crate) weights: u64,
     /// Bytes of the tensors that a forward pass reads from end to end.
     pub(crate) bytes_per_pass: u64,
-    /// Keys and values of one token.
-    pub(crate) kv_values: usize,
+    /// Heads of keys and of values in all layers.
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
 }
 
 impl ModelFacts {
@@ -47,7 +48,8 @@ impl ModelFacts {
             bytes,
             weights: architecture.weights(),
             bytes_per_pass,
-            kv_values: 2 * architecture.layers * architecture.kv_size(),
+            kv_heads: 2 * architecture.layers * architecture.kv_heads,
+            head_dim: architecture.head_dim,
         })
     }
 
@@ -56,7 +58,7 @@ impl ModelFacts {
     pub(crate) fn bytes_per_token(&self, test: Test, kv_type: KvType) -> f64 {
         let weights = self.bytes_per_pass as f64 / test.sequences as f64;
         let context = test.depth as f64 + (test.generated + 1) as f64 / 2.0;
-        weights + kv_type.value_bytes() as f64 * self.kv_values as f64 * context
+        weights + kv_type.head_bytes(self.head_dim) as f64 * self.kv_heads as f64 * context
     }
 }
 
@@ -111,7 +113,8 @@ mod tests {
             bytes: 1200,
             weights: 600,
             bytes_per_pass: 1000,
-            kv_values: 10,
+            kv_heads: 2,
+            head_dim: 5,
         };
         let test = Test { threads: 1, depth: 100, sequences: 4, prompt: 0, generated: 9, ubatch: 512 };
         assert_eq!(model.bytes_per_token(test, KvType::F16), 250.0 + 105.0 * 20.0);

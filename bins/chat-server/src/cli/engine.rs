@@ -29,7 +29,7 @@ pub struct EngineArgs {
     /// [default: room for 16384 tokens, or for one longest prompt and answer when that is more]
     #[arg(long, env = "KV_MEMORY", value_name = "SIZE")]
     pub kv_memory: Option<ByteSize>,
-    /// How the engine cpu stores keys and values: f16 or f32 [default: f16]
+    /// How the engine cpu stores keys and values: f16, f32 or q8_0 [default: f16]
     #[arg(long, env = "KV_TYPE", value_name = "TYPE")]
     pub kv_type: Option<KvType>,
     /// What the engine cpu makes of plain weights while it loads them, where they are not quantized already: q4_k_m,

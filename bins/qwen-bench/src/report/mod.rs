@@ -64,7 +64,8 @@ mod tests {
             bytes: 390_000_000,
             weights: 596_049_920,
             bytes_per_pass: 390_000_000,
-            kv_values: 57_344,
+            kv_heads: 448,
+            head_dim: 128,
         };
         let facts = EngineFacts { name: "cpu", kernels: Some("avx2".to_owned()), kv_type: KvType::F16 };
         let prompt = Test { threads: 2, depth: 2048, sequences: 1, prompt: 512, generated: 0, ubatch: 512 };

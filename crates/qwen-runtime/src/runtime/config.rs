@@ -65,13 +65,13 @@ pub struct CpuSettings {
 }
 
 impl EngineConfig {
-    /// Bytes of a stored key or value.
-    pub(super) fn kv_value_bytes(self) -> usize {
+    /// Bytes of a stored key, or value, of one head of `head_dim`.
+    pub(super) fn kv_head_bytes(self, head_dim: usize) -> usize {
         match self {
-            Self::Cpu(settings) => settings.kv_type.value_bytes(),
+            Self::Cpu(settings) => settings.kv_type.head_bytes(head_dim),
             // candle stores keys and values as it computes them.
-            Self::Candle(ComputeDevice::Cpu) => 4,
-            Self::Candle(ComputeDevice::Cuda(_) | ComputeDevice::Metal(_)) => 2,
+            Self::Candle(ComputeDevice::Cpu) => 4 * head_dim,
+            Self::Candle(ComputeDevice::Cuda(_) | ComputeDevice::Metal(_)) => 2 * head_dim,
         }
     }
 }

@@ -60,7 +60,7 @@ fn kv_tokens(architecture: &Architecture, config: &RuntimeConfig) -> Result<usiz
 
 /// Bytes of the keys and values of a token in all layers.
 fn token_bytes(architecture: &Architecture, engine: EngineConfig) -> usize {
-    2 * architecture.layers * architecture.kv_size() * engine.kv_value_bytes()
+    2 * architecture.layers * architecture.kv_heads * engine.kv_head_bytes(architecture.head_dim)
 }
 
 /// Fails where the system has no such memory to give, which would end the process later.
@@ -102,17 +102,19 @@ mod tests {
     #[test]
     fn a_budget_is_counted_in_the_bytes_of_the_type() {
         let half = tokens(|config| config.kv_memory = Some(1 << 20)).unwrap();
-        let single = |engine| {
+        let with = |engine| {
             tokens(|config| {
                 config.kv_memory = Some(1 << 20);
                 config.engine = engine;
             })
             .unwrap()
         };
-        let cpu = CpuSettings { kv_type: KvType::F32, ..CpuSettings::default() };
+        let cpu = |kv_type| EngineConfig::Cpu(CpuSettings { kv_type, ..CpuSettings::default() });
         assert!(half > 0);
-        assert_eq!(single(EngineConfig::Cpu(cpu)), half / 2);
-        assert_eq!(single(EngineConfig::Candle(ComputeDevice::Cpu)), half / 2);
+        assert_eq!(with(cpu(KvType::F32)), half / 2);
+        // A head of 32 is 32 bytes and a scale of 4, where half precision takes 64.
+        assert_eq!(with(cpu(KvType::Q8_0)), (1 << 20) / ((1 << 20) / half * 36 / 64));
+        assert_eq!(with(EngineConfig::Candle(ComputeDevice::Cpu)), half / 2);
     }
 
     #[test]

@@ -40,19 +40,39 @@ fn the_same_bits_on_any_kernels_threads_chunks_and_company() {
     for path in [golden::own("tied-f32"), golden::own("k256-gguf/model-Q4_K_M.gguf")] {
         same_bits_however(&path, KvType::F16);
         same_bits_however(&path, KvType::F32);
+        same_bits_however(&path, KvType::Q8_0);
     }
 }
 
 #[test]
-fn half_precision_in_the_cache_changes_little() {
+fn the_same_bits_when_threads_share_a_long_sequence() {
+    // Tokens one at a time, beyond a span of 1024 positions, so that spans are tasks of their own.
+    let long: Vec<u32> = (0..1040_u32).map(|index| (index * 37 + 11) % 600).collect();
+    let prompts = [long, vec![9; 40]];
+    let path = golden::own("tied-f32");
+    let base = CpuConfig { kv_type: KvType::F16, threads: 1, ..cpu_config(WeightForm::Stored) };
+    let expected = bits(&run(&mut cpu_engine(&path, base), &prompts, Feeding::Whole));
+    for kernels in KernelSet::available() {
+        for (threads, feeding) in [(1, Feeding::Chunks(1)), (3, Feeding::Chunks(1)), (5, Feeding::Together)] {
+            let mut engine = cpu_engine(&path, CpuConfig { threads, kernels: Some(kernels), ..base });
+            let actual = bits(&run(&mut engine, &prompts, feeding));
+            assert!(actual == expected, "{kernels} {threads} threads {feeding:?}");
+        }
+    }
+}
+
+#[test]
+fn fewer_bits_in_the_cache_change_little() {
     let path = golden::own("tied-f32");
     let expected = golden::expected(&path.join("expected.json"));
     let logits = golden::logits(&path.join("expected.safetensors"));
-    let config = CpuConfig { kv_type: KvType::F16, ..cpu_config(WeightForm::Stored) };
-    let mut engine = cpu_engine(&path, config);
-    let vocab_size = engine.architecture().vocab_size;
-    let (min, _) = cosines(&run(&mut engine, &expected.prompts, Feeding::Whole), &logits, vocab_size);
-    assert!(min >= 0.99999, "{min}");
+    for (kv_type, least) in [(KvType::F16, 0.99999), (KvType::Q8_0, 0.9993)] {
+        let config = CpuConfig { kv_type, ..cpu_config(WeightForm::Stored) };
+        let mut engine = cpu_engine(&path, config);
+        let vocab_size = engine.architecture().vocab_size;
+        let (min, _) = cosines(&run(&mut engine, &expected.prompts, Feeding::Whole), &logits, vocab_size);
+        assert!(min >= least, "{kv_type} {min}");
+    }
 }
 
 /// The last logits of a prompt whose first `done` tokens the engine has.

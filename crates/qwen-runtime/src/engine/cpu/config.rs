@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::thread::available_parallelism;
 
-use super::kernels::KernelSet;
+use super::kernels::{KernelSet, SCALED};
 use crate::engine::weight_form::WeightForm;
 
 /// How a [`CpuEngine`](super::CpuEngine) is set up.
@@ -46,14 +46,17 @@ pub enum KvType {
     F16,
     /// In single precision.
     F32,
+    /// In 8 bits, of which 32 of a head share a scale in single precision.
+    Q8_0,
 }
 
 impl KvType {
-    /// Bytes of a key or value.
-    pub fn value_bytes(self) -> usize {
+    /// Bytes of the key, or of the value, of one head of `head_dim` at one position.
+    pub fn head_bytes(self, head_dim: usize) -> usize {
         match self {
-            Self::F16 => 2,
-            Self::F32 => 4,
+            Self::F16 => 2 * head_dim,
+            Self::F32 => 4 * head_dim,
+            Self::Q8_0 => head_dim + head_dim.div_ceil(SCALED) * size_of::<f32>(),
         }
     }
 }
@@ -63,6 +66,7 @@ impl fmt::Display for KvType {
         f.write_str(match self {
             Self::F16 => "f16",
             Self::F32 => "f32",
+            Self::Q8_0 => "q8_0",
         })
     }
 }
@@ -74,7 +78,8 @@ impl FromStr for KvType {
         match text {
             "f16" => Ok(Self::F16),
             "f32" => Ok(Self::F32),
-            _ => Err(format!("{text:?} is no type of the KV cache: f16 or f32")),
+            "q8_0" => Ok(Self::Q8_0),
+            _ => Err(format!("{text:?} is no type of the KV cache: f16, f32 or q8_0")),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Keys and values, in blocks of 16 positions.
 
 use super::config::KvType;
-use super::kernels::{Attention, Chunks, Detected, KvElement, Memory, Shape, block_elements, store};
+use super::kernels::{Attention, Chunks, Detected, F16, F32, KvFormat, Mark, Memory, Q8, SPAN_LEN, Shape};
 use crate::checkpoint::Architecture;
 use crate::engine::blocks::BlockCopy;
 use crate::error::RuntimeError;
@@ -9,14 +9,15 @@ use crate::error::RuntimeError;
 /// Every block of every layer. Memory is the system's until a block is first written.
 #[derive(Debug)]
 pub(super) enum KvCache {
-    F16(Layers<u16>),
-    F32(Layers<f32>),
+    F16(Layers<F16>),
+    F32(Layers<F32>),
+    Q8(Layers<Q8>),
 }
 
 /// `[layer][block][kv_head][elements]`: the blocks in use lie together, so that they fill whole pages.
 #[derive(Debug)]
-pub(super) struct Layers<T> {
-    memory: Memory<T>,
+pub(super) struct Layers<K: KvFormat> {
+    memory: Memory<K::Stored>,
     blocks: usize,
     kv_heads: usize,
     /// Of a block of one head.
@@ -25,13 +26,14 @@ pub(super) struct Layers<T> {
 
 /// The keys and values of a layer, for who writes them.
 pub(super) enum HeadsMut<'a> {
-    F16(LayerMut<'a, u16>),
-    F32(LayerMut<'a, f32>),
+    F16(LayerMut<'a, F16>),
+    F32(LayerMut<'a, F32>),
+    Q8(LayerMut<'a, Q8>),
 }
 
 /// `[block][kv_head]`, each of which can be taken once.
-pub(super) struct LayerMut<'a, T> {
-    parts: Chunks<'a, T>,
+pub(super) struct LayerMut<'a, K: KvFormat> {
+    parts: Chunks<'a, K::Stored>,
     kv_heads: usize,
 }
 
@@ -44,6 +46,7 @@ impl KvCache {
         Ok(match kv_type {
             KvType::F16 => Self::F16(Layers::new(architecture, blocks)?),
             KvType::F32 => Self::F32(Layers::new(architecture, blocks)?),
+            KvType::Q8_0 => Self::Q8(Layers::new(architecture, blocks)?),
         })
     }
 
@@ -52,6 +55,7 @@ impl KvCache {
             match self {
                 Self::F16(layers) => layers.copy(copy.from.index(), copy.to.index()),
                 Self::F32(layers) => layers.copy(copy.from.index(), copy.to.index()),
+                Self::Q8(layers) => layers.copy(copy.from.index(), copy.to.index()),
             }
         }
     }
@@ -61,28 +65,49 @@ impl KvCache {
         match self {
             Self::F16(layers) => HeadsMut::F16(layers.layer_mut(layer)),
             Self::F32(layers) => HeadsMut::F32(layers.layer_mut(layer)),
+            Self::Q8(layers) => HeadsMut::Q8(layers.layer_mut(layer)),
         }
     }
 
     /// Attention of one head of a layer to the blocks of `table`.
     pub(super) fn attend(&self, place: (usize, usize), table: &[u32], set: Detected, rows: Rows<'_>) {
         match self {
-            Self::F16(layers) => layers.head(place, table).attend(set, rows.shape, rows.queries, rows.out),
-            Self::F32(layers) => layers.head(place, table).attend(set, rows.shape, rows.queries, rows.out),
+            Self::F16(layers) => rows.attend(set, &layers.head(place, table)),
+            Self::F32(layers) => rows.attend(set, &layers.head(place, table)),
+            Self::Q8(layers) => rows.attend(set, &layers.head(place, table)),
         }
     }
 }
 
-/// Query rows and the results that they get, both `[token][query head][dim]`.
+/// Query rows `[token][query head][dim]` and the results that they get.
 pub(super) struct Rows<'a> {
     pub(super) shape: Shape,
     pub(super) queries: &'a [f32],
-    pub(super) out: &'a mut [f32],
+    pub(super) out: Output<'a>,
 }
 
-impl<T: KvElement> Layers<T> {
+/// Where results are written, of the same shape as the queries.
+pub(super) enum Output<'a> {
+    /// Those of all positions.
+    Finished(&'a mut [f32]),
+    /// Those of the span that begins at a position, to be merged.
+    Gathered(usize, &'a mut [f32], &'a mut [Mark]),
+}
+
+impl Rows<'_> {
+    fn attend<K: KvFormat>(self, set: Detected, attention: &Attention<'_, K>) {
+        match self.out {
+            Output::Finished(out) => attention.attend(set, self.shape, self.queries, out),
+            Output::Gathered(start, values, marks) => {
+                attention.gather(set, self.shape, start..start + SPAN_LEN, self.queries, (values, marks));
+            }
+        }
+    }
+}
+
+impl<K: KvFormat> Layers<K> {
     fn new(architecture: &Architecture, blocks: usize) -> Result<Self, RuntimeError> {
-        let (kv_heads, elements) = (architecture.kv_heads, block_elements(architecture.head_dim));
+        let (kv_heads, elements) = (architecture.kv_heads, 2 * K::half_block(architecture.head_dim));
         let len = architecture.layers.saturating_mul(blocks).saturating_mul(kv_heads * elements);
         Ok(Self { memory: Memory::zeroed(len, "the KV cache")?, blocks, kv_heads, elements })
     }
@@ -98,13 +123,13 @@ impl<T: KvElement> Layers<T> {
         }
     }
 
-    fn layer_mut(&mut self, layer: usize) -> LayerMut<'_, T> {
+    fn layer_mut(&mut self, layer: usize) -> LayerMut<'_, K> {
         let len = self.blocks * self.block_len();
         let parts = Chunks::new(&mut self.memory[layer * len..][..len], self.elements);
         LayerMut { parts, kv_heads: self.kv_heads }
     }
 
-    fn head<'a>(&'a self, (layer, head): (usize, usize), table: &'a [u32]) -> Attention<'a, T> {
+    fn head<'a>(&'a self, (layer, head): (usize, usize), table: &'a [u32]) -> Attention<'a, K> {
         let block = self.block_len();
         let len = self.blocks * block;
         let blocks = &self.memory[layer * len..][..len][head * self.elements..];
@@ -122,19 +147,20 @@ impl HeadsMut<'_> {
         match self {
             Self::F16(layer) => layer.write(set, head, write),
             Self::F32(layer) => layer.write(set, head, write),
+            Self::Q8(layer) => layer.write(set, head, write),
         }
     }
 }
 
-impl<T: KvElement> LayerMut<'_, T> {
+impl<K: KvFormat> LayerMut<'_, K> {
     fn write(&self, set: Detected, head: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
-        let mut current: Option<(usize, &mut [T])> = None;
+        let mut current: Option<(usize, &mut [K::Stored])> = None;
         write(&mut |block, position, key, value| {
             let part = match current.take() {
                 Some((same, part)) if same == block => part,
                 _ => self.parts.take(block * self.kv_heads + head),
             };
-            store(set, part, position, key, value);
+            K::store(set, part, position, key, value);
             current = Some((block, part));
         });
     }

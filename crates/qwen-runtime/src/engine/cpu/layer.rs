@@ -1,14 +1,12 @@
 //! One decoder layer of Qwen3: attention with normed heads, and a gated feed-forward part.
 
-use super::kernels::{BLOCK_LEN, Chunks, Norm, Precision, ROWS, RowGroup, Shape, Tiles, tile_stride};
-use super::kv_cache::{KvCache, Rows};
+use super::attention::attend;
+use super::kernels::{BLOCK_LEN, Chunks, Norm, Precision, ROWS, RowGroup, Tiles, tile_stride};
+use super::kv_cache::KvCache;
 use super::loader::{Linear, Loader};
 use super::pass::{Buffers, Pass};
 use crate::checkpoint::{Architecture, LayerTensor as L, TensorName};
 use crate::error::RuntimeError;
-
-/// Query tokens of one piece of attention, so that a long prompt is work for many threads.
-const PIECE: usize = 32;
 
 /// The weights of a layer.
 #[derive(Debug)]
@@ -24,15 +22,6 @@ pub(super) struct DecoderLayer {
     down: Linear,                // intermediate -> hidden
     /// Its number, which is that of its keys and values in the cache.
     index: usize,
-}
-
-/// A run of one sequence's query tokens.
-struct Piece {
-    sequence: usize,
-    /// First row in the flat batch.
-    row: usize,
-    past: usize,
-    tokens: usize,
 }
 
 impl DecoderLayer {
@@ -62,7 +51,7 @@ impl DecoderLayer {
         pass.normalize(buffers, &self.attention_norm, precision);
         self.project(pass, buffers);
         self.append(pass, cache, buffers);
-        self.attend(pass, cache, buffers);
+        attend(pass, (self.index, cache), buffers, self.output.input());
         Self::add_product(pass, &self.output, buffers);
         pass.normalize(buffers, &self.feed_forward_norm, self.gate.precision().and(self.up.precision()));
         self.feed(pass, buffers);
@@ -129,49 +118,6 @@ impl DecoderLayer {
                         }
                     }
                 });
-            }
-        });
-    }
-
-    /// Attention of all tokens, `[kv head][token][query head of it][head_dim]`, and from it the
-    /// activations of the output projection.
-    fn attend(&self, pass: &mut Pass<'_>, cache: &KvCache, buffers: &mut Buffers) {
-        let Architecture { heads, kv_heads, head_dim, .. } = *pass.architecture;
-        let (set, tokens, group) = (pass.elementwise.0, pass.tokens(), heads / kv_heads);
-        let row_len = group * head_dim;
-        let sequences = pass.sequences;
-        let mut pieces: Vec<Piece> = Vec::new();
-        for (sequence, all) in sequences.iter().enumerate() {
-            pieces.extend((0..all.tokens).step_by(PIECE).map(|first| Piece {
-                sequence,
-                row: all.row + first,
-                past: all.past + first,
-                tokens: PIECE.min(all.tokens - first),
-            }));
-        }
-        // The longest first, so that no thread is left alone with one at the end.
-        pieces.sort_by_key(|piece| std::cmp::Reverse(piece.past + piece.tokens));
-        buffers.attended.resize(kv_heads * tokens * row_len, 0.0);
-        let (queries, out) = (&buffers.queries, Chunks::new(&mut buffers.attended, row_len));
-        pass.team.run(pieces.len() * kv_heads, &|range| {
-            for task in range {
-                let (piece, head) = (&pieces[task / kv_heads], task % kv_heads);
-                let shape = Shape { dim: head_dim, group, past: piece.past, tokens: piece.tokens };
-                let row = head * tokens + piece.row;
-                let rows = Rows {
-                    shape,
-                    queries: &queries[row * row_len..][..piece.tokens * row_len],
-                    out: out.take_run(row, piece.tokens),
-                };
-                cache.attend((self.index, head), &sequences[piece.sequence].table, set, rows);
-            }
-        });
-        drop(out);
-        let attended = &buffers.attended;
-        let linear = &self.output;
-        pass.rows(&mut buffers.activations, linear.input(), &|token, row| {
-            for (head, to) in row.chunks_exact_mut(row_len).enumerate() {
-                to.copy_from_slice(&attended[(head * tokens + token) * row_len..][..row_len]);
             }
         });
     }

@@ -1,5 +1,6 @@
 //! [`CpuEngine`]: Qwen3 on the processor, with kernels, threads and a KV cache of our own.
 
+mod attention;
 mod config;
 mod conversion;
 mod kernels;

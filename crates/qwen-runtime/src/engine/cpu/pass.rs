@@ -1,6 +1,6 @@
 //! [`Pass`]: what every layer is told of a step, and the buffers that it works in.
 
-use super::kernels::{Activations, Elementwise, Norm, Precision, Team, Tiles, tile_stride};
+use super::kernels::{Activations, Elementwise, Mark, Norm, Precision, Team, Tiles, tile_stride};
 use super::packed::Weights;
 use crate::checkpoint::Architecture;
 use crate::engine::rope::RotaryTable;
@@ -39,6 +39,9 @@ pub(super) struct Buffers {
     pub(super) queries: Vec<f32>,
     /// The same for the results of attention.
     pub(super) attended: Vec<f32>,
+    /// Sums over spans of positions, `[span][kv head][query head of it][head_dim]`, and their marks.
+    pub(super) gathered: Vec<f32>,
+    pub(super) marks: Vec<Mark>,
     /// The feed-forward part's middle, tiles.
     pub(super) gated: Vec<f32>,
     pub(super) activations: Activations,

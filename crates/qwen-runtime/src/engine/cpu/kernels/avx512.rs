@@ -52,6 +52,10 @@ impl Simd for Avx512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
+    unsafe fn largest(x: __m512) -> f32 {
+        unsafe { _mm512_reduce_max_ps(x) }
+    }
+    #[inline(always)]
     unsafe fn splat_i(x: i32) -> __m512i {
         unsafe { _mm512_set1_epi32(x) }
     }

@@ -266,7 +266,9 @@ pub(super) trait Dense {
     unsafe fn load<S: Simd>(from: *const Self::Stored) -> S::F;
 }
 
+#[derive(Debug)]
 pub(crate) struct F32;
+#[derive(Debug)]
 pub(crate) struct F16;
 pub(crate) struct BF16;
 

@@ -56,6 +56,10 @@ impl Simd for Scalar {
         a.mul_add(b, c)
     }
     #[inline(always)]
+    unsafe fn largest(x: f32) -> f32 {
+        x
+    }
+    #[inline(always)]
     unsafe fn splat_i(x: i32) -> u32 {
         x as u32
     }

@@ -37,6 +37,9 @@ pub(crate) trait Simd {
     /// `a · b + c`, rounded once.
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
 
+    /// The largest lane.
+    unsafe fn largest(x: Self::F) -> f32;
+
     unsafe fn splat_i(x: i32) -> Self::I;
     /// `4 · LANES` bytes.
     unsafe fn load_i(from: *const u8) -> Self::I;

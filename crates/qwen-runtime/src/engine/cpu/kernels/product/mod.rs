@@ -10,7 +10,6 @@ mod super_blocks;
 #[cfg(test)]
 mod tests;
 
-pub(super) use dense::{DenseWeights, dense_tile};
 pub(crate) use row_group::RowGroup;
 
 /// Quantized activations: where those of token `t` are.
