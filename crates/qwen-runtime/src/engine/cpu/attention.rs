@@ -39,7 +39,7 @@ impl Task {
 
 /// The tasks of a step, for each key/value head.
 struct Tasks {
-    /// The longest first, so that no thread is left alone with one at the end.
+    /// The longest first, so that what the last thread does at the end is short.
     tasks: Vec<Task>,
     /// For each row of the batch, its spans that are gathered apart; none where one task does all.
     spans: Vec<Range<usize>>,
@@ -95,9 +95,11 @@ pub(super) fn attend(
     let attended = Chunks::new(&mut buffers.attended, row_len);
     let gathered = Chunks::new(&mut buffers.gathered, row_len);
     let marks = Chunks::new(&mut buffers.marks, group);
-    pass.team.run(plan.tasks.len() * kv_heads, &|range| {
+    // All tasks of a head, then those of the next: so neighbours are long and short ones.
+    let count = plan.tasks.len();
+    pass.team.run(kv_heads * count, &|range| {
         for index in range {
-            let (task, head) = (&plan.tasks[index / kv_heads], index % kv_heads);
+            let (head, task) = (index / count, &plan.tasks[index % count]);
             let row = head * batch_rows + task.row;
             let out = match task.span {
                 None => Output::Finished(attended.take_run(row, task.tokens)),

@@ -47,7 +47,6 @@ kernel! {
         let (dim, half) = (shape.dim, K::half_block(shape.dim));
         values.fill(0.0);
         marks.fill(Mark::NOTHING);
-        let first = span.start;
         let end = span.end.min(shape.past + shape.tokens);
         for start in span.step_by(RUN_LEN).take_while(|&start| start < end) {
             let run = Run { start, positions: RUN_LEN.min(end - start), shape };
@@ -59,9 +58,9 @@ kernel! {
                     None => source.blocks,
                 };
                 let blocks: [*const K::Stored; RUN] = std::array::from_fn(|index| place(start / BLOCK_LEN + index));
-                // After the last run, most often the same positions of the next head, which lies behind this one.
-                let last = start + RUN_LEN >= end;
-                let (after, skip) = if last { (first, 2 * half) } else { (start + RUN_LEN, 0) };
+                // After the last position, most often the first ones of the next head, which lies behind this one.
+                let last = start + RUN_LEN >= shape.past + shape.tokens;
+                let (after, skip) = if last { (0, 2 * half) } else { (start + RUN_LEN, 0) };
                 let next: [*const K::Stored; RUN] =
                     std::array::from_fn(|index| place(after / BLOCK_LEN + index).wrapping_add(skip));
                 let later = |blocks: [*const K::Stored; RUN]| blocks.map(|block| block.wrapping_add(half));
