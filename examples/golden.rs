@@ -90,7 +90,7 @@ struct LogitsArgs {
     /// Threads of the cpu engine; all cores by default.
     #[arg(long)]
     threads: Option<usize>,
-    /// Keys and values of the cpu engine: f32 or f16.
+    /// Keys and values of the cpu engine: f32, f16 or q8_0.
     #[arg(long, default_value_t = KvType::F32)]
     kv_type: KvType,
     /// Instructions of the cpu engine: scalar, avx2 or avx512; the best by default.

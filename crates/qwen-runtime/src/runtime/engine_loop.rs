@@ -72,8 +72,10 @@ impl EngineLoop {
             let start = (self.clock)();
             match self.compute(&plan) {
                 Ok(logits) => {
-                    self.budget.observe(self.scheduler.size(&plan), (self.clock)() - start);
-                    return self.read(&plan, &logits);
+                    let size = self.scheduler.size(&plan);
+                    self.read(&plan, &logits);
+                    // Sampling is a part of what the texts wait for.
+                    return self.budget.observe(size, (self.clock)() - start);
                 }
                 Err(RuntimeError::CacheFull { .. }) if self.pause_youngest() => {}
                 Err(error) => return self.isolate(&plan, error),

@@ -108,6 +108,9 @@ impl Rows<'_> {
 impl<K: KvFormat> Layers<K> {
     fn new(architecture: &Architecture, blocks: usize) -> Result<Self, RuntimeError> {
         let (kv_heads, elements) = (architecture.kv_heads, 2 * K::half_block(architecture.head_dim));
+        // Layers begin at different places of the system's large pages, so that a new block asks for
+        // one or two of them, not for one in each layer at the same moment.
+        let blocks = blocks | 1;
         let len = architecture.layers.saturating_mul(blocks).saturating_mul(kv_heads * elements);
         Ok(Self { memory: Memory::zeroed(len, "the KV cache")?, blocks, kv_heads, elements })
     }
