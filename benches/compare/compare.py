@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Measures llama.cpp and this workspace's cpu engine in turns, on the same file with the same threads.
+"""Measures this workspace's cpu engine, llama.cpp and candle's quantized Qwen3 in turns, on the same file and threads.
 
-usage: compare.py MODEL.gguf… [--figures pp512,tg128,…] [--rounds N] [--threads N] [--target DIR] [--write]
+usage: compare.py MODEL.gguf=pp512,tg128,… … [--rounds N] [--threads N] [--target DIR] [--write]
 
 A figure is `ppN` (a prompt of N tokens), `tgN` (N generated tokens) or `tgN@D` (the same behind D tokens). In each round
-each figure is measured once by us and once by llama.cpp with each of its four combinations of weight repacking and flash
-attention, of which the best counts; the ratio is that of the round. Printed are medians over the rounds. `--write` puts
-the table into README.md and a chart into docs/performance.svg.
+each figure is measured once by each engine; of llama.cpp the best of its four combinations of weight repacking and flash
+attention counts. A ratio is that of a round. Printed are medians over the rounds, and for generation the share that was
+reached of what the memory delivered to as many threads in the same minute. `--write` puts the table into README.md and a
+chart into docs/performance.svg.
 """
 
 import argparse
@@ -14,12 +15,16 @@ import collections
 import datetime
 import itertools
 import json
+import os
 import pathlib
 import platform
 import re
 import statistics
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import llama_cpp
 
@@ -27,15 +32,33 @@ from chart import bars
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 START, END = "<!-- performance -->", "<!-- /performance -->"
-Speeds = dict[str, float]
-Rounds = dict[tuple[str, str], list[tuple[float, float]]]
+ENGINES = ("this engine", "llama.cpp", "candle")
 
 
-def lines(command: list[str]) -> list[dict[str, float]]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: {done.stderr}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+class Result(NamedTuple):
+    """What one engine did in one round."""
+
+    tokens_per_second: float
+    peak_mib: float
+    roofline: float | None = None
+
+
+Rounds = dict[tuple[str, str], list[list[Result]]]
+
+
+def measured(command: list[str], **variables: str) -> Result:
+    """The one JSON line that a program prints, and the most memory that it had."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=out, stderr=errors, env=os.environ | variables)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        for stream in (out, errors):
+            stream.seek(0)
+        if process.returncode != 0:
+            sys.exit(f"{' '.join(command)}: {errors.read()}")
+        line = next(json.loads(line) for line in out if line.startswith("{"))
+    # In kilobytes on Linux.
+    return Result(line["avg_ts"], usage.ru_maxrss / 1024, line.get("roofline_share"))
 
 
 def parsed(figure: str) -> tuple[int, int, int]:
@@ -47,28 +70,45 @@ def parsed(figure: str) -> tuple[int, int, int]:
     return (count, 0, depth) if found[1] == "pp" else (0, count, depth)
 
 
-def ours(model: str, figure: str, arguments: argparse.Namespace) -> float:
+def ours(model: str, figure: str, arguments: argparse.Namespace) -> Result:
     prompt, generated, depth = map(str, parsed(figure))
     command = [f"{arguments.target}/release/qwen-bench", "-m", model, "-p", prompt, "-n", generated, "-d", depth]
-    return lines([*command, "-t", str(arguments.threads), "-r", "1", "-o", "jsonl"])[0]["avg_ts"]
+    return measured([*command, "-t", str(arguments.threads), "-r", "1", "-o", "jsonl"])
 
 
-def theirs(model: str, figure: str, arguments: argparse.Namespace) -> float:
+def test(figure: str) -> list[str]:
     prompt, generated, depth = map(str, parsed(figure))
+    return [*(["--prompt", prompt] if generated == "0" else ["--generate", generated]), "--depth", depth]
+
+
+def llama(model: str, figure: str, arguments: argparse.Namespace) -> Result:
     script = str(pathlib.Path(__file__).with_name("llama.py"))
-    test = ["--prompt", prompt] if generated == "0" else ["--generate", generated]
-    command = [sys.executable, script, model, *test, "--depth", depth, "--threads", str(arguments.threads)]
+    command = [sys.executable, script, model, *test(figure), "--threads", str(arguments.threads)]
     flags = itertools.product("01", "01")
-    return max(lines([*command, "--repack", repack, "--flash-attention", fa])[0]["avg_ts"] for repack, fa in flags)
+    return max(measured([*command, "--repack", repack, "--flash-attention", fa]) for repack, fa in flags)
+
+
+def candle(model: str, figure: str, arguments: argparse.Namespace) -> Result:
+    program = f"{arguments.target}/release/examples/compare-candle"
+    return measured([program, model, *test(figure)], RAYON_NUM_THREADS=str(arguments.threads))
+
+
+def planned(models: list[str]) -> list[tuple[str, str]]:
+    """Every file with each of its figures."""
+    pairs = [(path, figure) for path, _, figures in (model.partition("=") for model in models) for figure in figures.split(",")]
+    for _, figure in pairs:
+        parsed(figure)
+    return pairs
 
 
 def measure(arguments: argparse.Namespace) -> Rounds:
     rounds: Rounds = collections.defaultdict(list)
     for turn in range(arguments.rounds):
-        for model, figure in itertools.product(arguments.models, arguments.figures.split(",")):
-            both = ours(model, figure, arguments), theirs(model, figure, arguments)
-            rounds[pathlib.Path(model).stem, figure].append(both)
-            print(f"round {turn + 1}, {pathlib.Path(model).stem} {figure}: {both[0]:.1f} and {both[1]:.1f}", file=sys.stderr)
+        for model, figure in planned(arguments.models):
+            results = [engine(model, figure, arguments) for engine in (ours, llama, candle)]
+            rounds[pathlib.Path(model).stem, figure].append(results)
+            speeds = ", ".join(f"{name} {result.tokens_per_second:.1f}" for name, result in zip(ENGINES, results))
+            print(f"round {turn + 1}, {pathlib.Path(model).stem} {figure}: {speeds}", file=sys.stderr, flush=True)
     return rounds
 
 
@@ -79,16 +119,33 @@ def machine() -> str:
     return f"{fields.get('model name', platform.processor())} ({family})"
 
 
+def medians(results: list[list[Result]]) -> list[Result]:
+    """One result for each engine."""
+
+    def middle(values: Iterable[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return statistics.median(known) if known else None
+
+    return [Result(*map(middle, zip(*engine))) for engine in zip(*results)]
+
+
 def table(rounds: Rounds, arguments: argparse.Namespace) -> str:
-    rows = ["| model | test | llama.cpp | ours | ratio |", "| --- | --- | ---: | ---: | ---: |"]
-    for (model, figure), pairs in rounds.items():
-        own, other = (statistics.median(side) for side in zip(*pairs))
-        ratios = [a / b for a, b in pairs]
-        spread = f"{statistics.median(ratios):.2f} × ({min(ratios):.2f}–{max(ratios):.2f})"
-        rows.append(f"| {model} | {figure} | {other:.1f} | {own:.1f} | {spread} |")
+    rows = [
+        "| model | test | this engine | llama.cpp | candle | × llama.cpp | peak MiB | share of bandwidth |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for (model, figure), results in rounds.items():
+        engines = medians(results)
+        ratios = [own.tokens_per_second / other.tokens_per_second for own, other, _ in results]
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+        speeds = " | ".join(f"{engine.tokens_per_second:.1f}" for engine in engines)
+        peaks = " / ".join(f"{engine.peak_mib:.0f}" for engine in engines)
+        share = "" if engines[0].roofline is None else f"{100 * engines[0].roofline:.0f} %"
+        rows.append(f"| {model} | {figure} | {speeds} | {spread} | {peaks} | {share} |")
     note = (
         f"Tokens a second, medians of {arguments.rounds} rounds in turns, {arguments.threads} threads on {machine()}, "
-        f"{datetime.date.today()}; llama-cpp-python {llama_cpp.__version__}, built for the machine, at its best flags."
+        f"{datetime.date.today()}; llama-cpp-python {llama_cpp.__version__}, built for the machine, at its best flags; "
+        "candle-transformers' quantized Qwen3. Peak memory in the order of the engines."
     )
     return "\n".join([*rows, "", note])
 
@@ -98,17 +155,19 @@ def write(text: str, rounds: Rounds) -> None:
     before, _, rest = readme.read_text().partition(START)
     _, _, after = rest.partition(END)
     readme.write_text(f"{before}{START}\n{text}\n{END}{after}")
-    named = {f"{model} {figure}": tuple(statistics.median(side) for side in zip(*pairs)) for (model, figure), pairs in rounds.items()}
-    (ROOT / "docs" / "performance.svg").write_text(bars(named, ("this engine", "llama.cpp"), "tokens a second"))
+    speeds = {
+        f"{model} {figure}": tuple(engine.tokens_per_second for engine in medians(results))
+        for (model, figure), results in rounds.items()
+    }
+    (ROOT / "docs" / "performance.svg").write_text(bars(speeds, ENGINES, "tokens a second"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+")
-    parser.add_argument("--figures", default="pp512,tg128,pp4096,tg32@4096")
+    parser.add_argument("models", nargs="+", metavar="MODEL.gguf=FIGURES")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--target", default=str(ROOT / "target"), help="where cargo built qwen-bench")
+    parser.add_argument("--target", default=str(ROOT / "target"), help="where cargo built the programs")
     parser.add_argument("--write", action="store_true", help="into README.md and docs/performance.svg")
     arguments = parser.parse_args()
     rounds = measure(arguments)

@@ -36,7 +36,7 @@ pub use checkpoint::{
     RopeScaling, StoredTensor, StoredType, TensorName,
 };
 pub use engine::candle::{CandleConfig, CandleEngine, ComputeDevice};
-pub use engine::cpu::{CpuConfig, CpuEngine, KernelSet, KvType};
+pub use engine::cpu::{CpuConfig, CpuEngine, CpuMatrix, CpuProducts, KernelSet, KvType};
 pub use engine::weight_form::WeightForm;
 pub use engine::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep};
 pub use error::RuntimeError;

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use qwen_runtime::{
-    Checkpoint, CpuConfig, CpuEngine, Engine, KernelSet, KvType, LogitsAt, RuntimeError, SequenceStep, WeightForm,
+    Checkpoint, CpuConfig, CpuEngine, CpuMatrix, Engine, KernelSet, KvType, LayerTensor, LogitsAt, RuntimeError,
+    SequenceStep, TensorName, WeightForm,
 };
 
 use crate::golden;
@@ -123,4 +124,30 @@ fn what_cannot_be_is_refused_by_name() {
     }
     assert!("avx9".parse::<KernelSet>().is_err());
     assert!("q4".parse::<KvType>().is_err());
+}
+
+#[test]
+fn a_matrix_alone_multiplies_every_token() {
+    let checkpoint = Checkpoint::open(&golden::own("tied-f32")).unwrap();
+    let name = TensorName::Layer(0, LayerTensor::Gate);
+    let stored = checkpoint.tensor(name).unwrap();
+    let weights: Vec<f32> = stored.bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    for kernels in KernelSet::available() {
+        let mut matrix = CpuMatrix::load(&checkpoint, name, 2, Some(kernels)).unwrap();
+        let [rows, columns] = matrix.shape();
+        assert_eq!(([rows, columns], matrix.bytes() >= 4 * rows * columns), ([stored.shape[0], stored.shape[1]], true));
+        for tokens in [1, 3, 70] {
+            let x: Vec<f32> = (0..tokens * columns).map(|index| (index as f32 * 0.37).sin()).collect();
+            let products = matrix.multiply(&x);
+            for (token, x) in x.chunks_exact(columns).enumerate() {
+                let expected =
+                    weights.chunks_exact(columns).map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum::<f32>());
+                let actual: Vec<f32> = products.of_token(token).collect();
+                assert_eq!(actual.len(), rows);
+                assert!(expected.zip(actual).all(|(expected, actual)| (expected - actual).abs() < 1e-4), "{kernels}");
+            }
+        }
+    }
+    let vector = CpuMatrix::load(&checkpoint, TensorName::OutputNorm, 2, None).unwrap_err();
+    assert!(matches!(vector, RuntimeError::InvalidParameter { .. }), "{vector}");
 }

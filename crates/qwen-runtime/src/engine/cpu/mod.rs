@@ -7,12 +7,14 @@ mod kernels;
 mod kv_cache;
 mod layer;
 mod loader;
+mod matrix;
 mod model;
 mod packed;
 mod pass;
 
 pub use config::{CpuConfig, KvType};
 pub use kernels::KernelSet;
+pub use matrix::{CpuMatrix, CpuProducts};
 
 use super::blocks::BlockPool;
 use super::logits::LogitsBuffer;
@@ -61,17 +63,13 @@ impl CpuEngine {
         if config.max_sequences == 0 || config.kv_tokens == 0 {
             return Err(RuntimeError::parameter("max_sequences, kv_tokens", "both must be at least 1"));
         }
-        if !(1..=1024).contains(&config.threads) {
-            return Err(RuntimeError::parameter("threads", "it must be between 1 and 1024"));
-        }
         let architecture = checkpoint.architecture().clone();
         if !architecture.head_dim.is_multiple_of(ROWS) || architecture.head_dim > MAX_HEAD {
             let reason = format!("heads of {}; the cpu engine takes multiples of 16 up to 256", architecture.head_dim);
             return Err(RuntimeError::unsupported(checkpoint.path(), reason));
         }
         let kernels = config.kernels.map_or_else(|| Ok(Detected::best()), Detected::new)?;
-        let mut team = Team::new(config.threads)
-            .map_err(|error| RuntimeError::Compute(format!("starting {} threads: {error}", config.threads)))?;
+        let mut team = start_team(config.threads)?;
         let form = config.weights.suited_to(checkpoint)?;
         if form != config.weights {
             let path = checkpoint.path().display();
@@ -121,6 +119,14 @@ impl CpuEngine {
         }
         Ok(pieces)
     }
+}
+
+/// So many threads that compute.
+fn start_team(threads: usize) -> Result<Team, RuntimeError> {
+    if !(1..=1024).contains(&threads) {
+        return Err(RuntimeError::parameter("threads", "it must be between 1 and 1024"));
+    }
+    Team::new(threads).map_err(|error| RuntimeError::Compute(format!("starting {threads} threads: {error}")))
 }
 
 impl Engine for CpuEngine {

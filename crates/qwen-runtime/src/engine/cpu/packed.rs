@@ -98,6 +98,15 @@ impl Weights {
 }
 
 impl PackedMatrix {
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Its size in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.place.len()
+    }
+
     pub(super) fn columns(&self) -> usize {
         self.columns
     }
