@@ -5,7 +5,7 @@ usage: compare.py MODEL.gguf=pp512,tg128,… … [--rounds N] [--threads N] [--t
 
 A figure is `ppN` (a prompt of N tokens), `tgN` (N generated tokens) or `tgN@D` (the same behind D tokens). In each round
 each figure is measured once by each engine; of llama.cpp the best of its four combinations of weight repacking and flash
-attention counts. A ratio is that of a round. Printed are medians over the rounds, and for generation the share that was
+attention counts, and candle is left out where it takes minutes. A ratio is that of a round. Printed are medians over the rounds, and for generation the share that was
 reached of what the memory delivered to as many threads in the same minute. `--write` puts the table into README.md and a
 chart into docs/performance.svg.
 """
@@ -43,7 +43,9 @@ class Result(NamedTuple):
     roofline: float | None = None
 
 
-Rounds = dict[tuple[str, str], list[list[Result]]]
+Rounds = dict[tuple[str, str], list[list[Result | None]]]
+# Tokens of a figure that candle gets through in seconds.
+SHORT = 1024
 
 
 def measured(command: list[str], **variables: str) -> Result:
@@ -88,7 +90,9 @@ def llama(model: str, figure: str, arguments: argparse.Namespace) -> Result:
     return max(measured([*command, "--repack", repack, "--flash-attention", fa]) for repack, fa in flags)
 
 
-def candle(model: str, figure: str, arguments: argparse.Namespace) -> Result:
+def candle(model: str, figure: str, arguments: argparse.Namespace) -> Result | None:
+    if sum(parsed(figure)) > SHORT:
+        return None
     program = f"{arguments.target}/release/examples/compare-candle"
     return measured([program, model, *test(figure)], RAYON_NUM_THREADS=str(arguments.threads))
 
@@ -107,7 +111,7 @@ def measure(arguments: argparse.Namespace) -> Rounds:
         for model, figure in planned(arguments.models):
             results = [engine(model, figure, arguments) for engine in (ours, llama, candle)]
             rounds[pathlib.Path(model).stem, figure].append(results)
-            speeds = ", ".join(f"{name} {result.tokens_per_second:.1f}" for name, result in zip(ENGINES, results))
+            speeds = ", ".join(f"{name} {result.tokens_per_second:.1f}" for name, result in zip(ENGINES, results) if result)
             print(f"round {turn + 1}, {pathlib.Path(model).stem} {figure}: {speeds}", file=sys.stderr, flush=True)
     return rounds
 
@@ -119,14 +123,14 @@ def machine() -> str:
     return f"{fields.get('model name', platform.processor())} ({family})"
 
 
-def medians(results: list[list[Result]]) -> list[Result]:
-    """One result for each engine."""
+def medians(results: list[list[Result | None]]) -> list[Result | None]:
+    """One result for each engine that was measured."""
 
     def middle(values: Iterable[float | None]) -> float | None:
         known = [value for value in values if value is not None]
         return statistics.median(known) if known else None
 
-    return [Result(*map(middle, zip(*engine))) for engine in zip(*results)]
+    return [None if None in engine else Result(*map(middle, zip(*engine))) for engine in zip(*results)]
 
 
 def table(rounds: Rounds, arguments: argparse.Namespace) -> str:
@@ -138,8 +142,8 @@ def table(rounds: Rounds, arguments: argparse.Namespace) -> str:
         engines = medians(results)
         ratios = [own.tokens_per_second / other.tokens_per_second for own, other, _ in results]
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
-        speeds = " | ".join(f"{engine.tokens_per_second:.1f}" for engine in engines)
-        peaks = " / ".join(f"{engine.peak_mib:.0f}" for engine in engines)
+        speeds = " | ".join(f"{engine.tokens_per_second:.1f}" if engine else "" for engine in engines)
+        peaks = " / ".join(f"{engine.peak_mib:.0f}" for engine in engines if engine)
         share = "" if engines[0].roofline is None else f"{100 * engines[0].roofline:.0f} %"
         rows.append(f"| {model} | {figure} | {speeds} | {spread} | {peaks} | {share} |")
     note = (
@@ -156,7 +160,7 @@ def write(text: str, rounds: Rounds) -> None:
     _, _, after = rest.partition(END)
     readme.write_text(f"{before}{START}\n{text}\n{END}{after}")
     speeds = {
-        f"{model} {figure}": tuple(engine.tokens_per_second for engine in medians(results))
+        f"{model} {figure}": tuple(engine.tokens_per_second if engine else None for engine in medians(results))
         for (model, figure), results in rounds.items()
     }
     (ROOT / "docs" / "performance.svg").write_text(bars(speeds, ENGINES, "tokens a second"))
