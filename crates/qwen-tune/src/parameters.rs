@@ -1,0 +1,104 @@
+//! [`Parameters`]: the weights of a model as variables that gradients are computed for.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor, Var};
+use qwen_runtime::{Architecture, AttentionBias, Checkpoint, LayerTensor, RopeScaling, StoredType, TensorName};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::error::TuneError;
+
+/// Standard deviation of new matrices: `initializer_range` of Qwen3's configurations.
+const DEVIATION: f64 = 0.02;
+
+/// Every tensor of a model, by its name in a Hugging Face checkpoint.
+#[derive(Debug)]
+pub struct Parameters {
+    architecture: Architecture,
+    variables: BTreeMap<String, Var>,
+}
+
+impl Parameters {
+    /// New weights: matrices normally distributed, those that write into the residual stream less the
+    /// more layers there are (GPT-2's rule), norms 1. Equal seeds make equal weights.
+    ///
+    /// # Errors
+    /// [`TuneError::Parameter`] for an architecture with biases or scaled positions, which training
+    /// does not know; [`TuneError::Compute`].
+    pub fn random(architecture: &Architecture, seed: u64, dtype: DType) -> Result<Self, TuneError> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let residual = DEVIATION / (2.0 * architecture.layers as f64).sqrt();
+        Self::of(architecture, |name, shape| {
+            let len = shape.iter().product();
+            let values: Vec<f64> = match (shape.len(), name) {
+                (1, _) => vec![1.0; len],
+                (_, TensorName::Layer(_, LayerTensor::Output | LayerTensor::Down)) => normal(&mut rng, len, residual),
+                _ => normal(&mut rng, len, DEVIATION),
+            };
+            Ok(Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?)
+        })
+    }
+
+    /// The weights of a checkpoint, to go on from.
+    ///
+    /// # Errors
+    /// As [`Parameters::random`]; [`TuneError::Model`] for what [`Checkpoint::tensor`] says;
+    /// [`TuneError::Parameter`] for quantized weights.
+    pub fn of_checkpoint(checkpoint: &Checkpoint, dtype: DType) -> Result<Self, TuneError> {
+        Self::of(checkpoint.architecture(), |name, shape| {
+            let stored = checkpoint.tensor(name)?;
+            let stored_dtype = match stored.dtype {
+                StoredType::F32 => DType::F32,
+                StoredType::F16 => DType::F16,
+                StoredType::BF16 => DType::BF16,
+                _ => return Err(TuneError::parameter("model", "its weights are quantized; training needs plain ones")),
+            };
+            Ok(Tensor::from_raw_buffer(stored.bytes, stored_dtype, &shape, &Device::Cpu)?.to_dtype(dtype)?)
+        })
+    }
+
+    fn of(
+        architecture: &Architecture,
+        mut tensor: impl FnMut(TensorName, Vec<usize>) -> Result<Tensor, TuneError>,
+    ) -> Result<Self, TuneError> {
+        if architecture.attention_bias == AttentionBias::Present {
+            return Err(TuneError::parameter("model", "training knows no biases of attention"));
+        }
+        if architecture.rope.scaling != RopeScaling::None {
+            return Err(TuneError::parameter("model", "training knows no scaled positions"));
+        }
+        let variables = architecture.tensor_names().map(|name| {
+            let variable = Var::from_tensor(&tensor(name, architecture.shape_of(name))?)?;
+            Ok((name.in_safetensors(), variable))
+        });
+        Ok(Self { architecture: architecture.clone(), variables: variables.collect::<Result<_, TuneError>>()? })
+    }
+
+    /// The shape of the model.
+    #[must_use]
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Names and variables, in the order of names.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &Var)> {
+        self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
+    }
+
+    /// One tensor, tracked.
+    pub(crate) fn tensor(&self, name: TensorName) -> Result<&Tensor, TuneError> {
+        let name = name.in_safetensors();
+        let variable = self.variables.get(&name);
+        variable.map(Var::as_tensor).ok_or_else(|| TuneError::parameter("model", format!("it has no {name}")))
+    }
+}
+
+/// Normally distributed numbers (Box and Muller).
+fn normal(rng: &mut ChaCha8Rng, len: usize, deviation: f64) -> Vec<f64> {
+    let mut number = || {
+        let (radius, angle): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
+        (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos() * deviation
+    };
+    (0..len).map(|_| number()).collect()
+}
