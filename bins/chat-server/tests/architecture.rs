@@ -58,14 +58,26 @@ fn only_in(word: &str, places: &[&str]) {
 
 #[test]
 fn dependency_arrows_between_crates_never_turn_back() {
-    let ours = ["model-cache", "qwen-runtime", "llm-client", "triage-api", "chat-server", "fetch-model", "qwen-bench"];
+    let ours = [
+        "model-cache",
+        "qwen-runtime",
+        "qwen-tune",
+        "llm-client",
+        "triage-api",
+        "chat-server",
+        "fetch-model",
+        "qwen-bench",
+        "tune-model",
+    ];
     for (package, allowed) in [
         ("crates/model-cache", &[][..]),
         ("crates/qwen-runtime", &[]),
+        ("crates/qwen-tune", &["qwen-runtime"]),
         ("crates/llm-client", &["qwen-runtime"]),
         ("crates/triage-api", &["llm-client"]),
         ("bins/fetch-model", &["model-cache", "qwen-runtime"]),
         ("bins/qwen-bench", &["qwen-runtime"]),
+        ("bins/tune-model", &["qwen-runtime", "qwen-tune", "llm-client", "triage-api"]),
     ] {
         let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
         let own_name = package.rsplit('/').next().unwrap();
@@ -85,7 +97,10 @@ fn dependency_arrows_between_crates_never_turn_back() {
 
 #[test]
 fn each_library_is_named_in_its_place_only() {
-    only_in("candle_", &["crates/qwen-runtime/src/engine/candle/", "benches/compare/candle.rs"]);
+    only_in(
+        "candle_",
+        &["crates/qwen-runtime/src/engine/candle/", "crates/qwen-tune/src/", "benches/compare/candle.rs"],
+    );
     only_in("hf_hub::", &["crates/model-cache/src/hub/revision.rs"]);
     only_in("actix_web::", &["crates/triage-api/src/http/", "bins/chat-server/src/application.rs"]);
     only_in(
@@ -93,7 +108,7 @@ fn each_library_is_named_in_its_place_only() {
         &["crates/llm-client/src/backend/", "crates/triage-api/src/remote/", "crates/model-cache/src/hub/"],
     );
     only_in("sqlx::", &["crates/triage-api/src/sqlite/"]);
-    only_in("tokenizers::", &["crates/qwen-runtime/src/tokenizer/"]);
+    only_in("tokenizers::", &["crates/qwen-runtime/src/tokenizer/", "crates/qwen-tune/src/vocabulary.rs"]);
 }
 
 /// In `source`, each of `modules` names only those of its siblings that stand beside it.

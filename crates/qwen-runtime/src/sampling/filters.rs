@@ -229,7 +229,12 @@ mod tests {
                 top_p(&mut some, p);
                 let (got, expected) = (kept(some), naive_top_p(&values, p));
                 // Sums of so many single-precision weights differ in the last digits.
-                assert!(got.len().abs_diff(expected.len()) <= 1 + expected.len() / 100_000, "{} {}", got.len(), expected.len());
+                assert!(
+                    got.len().abs_diff(expected.len()) <= 1 + expected.len() / 100_000,
+                    "{} {}",
+                    got.len(),
+                    expected.len()
+                );
                 let common = got.iter().filter(|token| expected.binary_search(token).is_ok()).count();
                 assert!(common + 2 >= got.len().min(expected.len()));
             }

@@ -1,0 +1,101 @@
+//! Owns the file that says what is trained, and how.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use qwen_runtime::{Architecture, AttentionBias, HeadWeights, Rope, RopeScaling};
+use qwen_tune::{AdamWOptions, Schedule};
+use serde::{Deserialize, Serialize};
+
+/// A training configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) data: Data,
+    pub(crate) model: Model,
+    pub(crate) training: Training,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Data {
+    /// Conversations, one a line.
+    pub(crate) conversations: PathBuf,
+    /// The directory of the tokenizer.
+    pub(crate) tokenizer: PathBuf,
+    /// The directory of the model that is made.
+    pub(crate) out: PathBuf,
+    /// Tokens of a row.
+    pub(crate) row_length: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Model {
+    hidden_size: usize,
+    layers: usize,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    intermediate_size: usize,
+    max_context: usize,
+    rope_theta: f64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Training {
+    pub(crate) seed: u64,
+    steps: usize,
+    pub(crate) rows_per_step: usize,
+    learning_rate: f64,
+    warm_up: usize,
+    floor: f64,
+    weight_decay: f64,
+    /// Steps between checkpoints.
+    pub(crate) save_every: usize,
+}
+
+impl Config {
+    /// Reads a file; its paths are made relative to where this program stands.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let mut config: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let Data { conversations, tokenizer, out, .. } = &mut config.data;
+        for path in [conversations, tokenizer, out] {
+            *path = folder.join(&*path);
+        }
+        anyhow::ensure!(config.training.save_every > 0, "{}: save_every must be at least 1", path.display());
+        Ok(config)
+    }
+
+    /// The shape of the model, with a row for each token.
+    pub(crate) fn architecture(&self, vocab_size: usize) -> Architecture {
+        let model = &self.model;
+        Architecture {
+            hidden_size: model.hidden_size,
+            layers: model.layers,
+            heads: model.heads,
+            kv_heads: model.kv_heads,
+            head_dim: model.head_dim,
+            intermediate_size: model.intermediate_size,
+            vocab_size,
+            rms_norm_eps: 1e-6,
+            max_context: model.max_context,
+            rope: Rope { theta: model.rope_theta, scaling: RopeScaling::None },
+            head: HeadWeights::Tied,
+            attention_bias: AttentionBias::Absent,
+        }
+    }
+}
+
+impl Training {
+    pub(crate) fn schedule(&self) -> Result<Schedule> {
+        Ok(Schedule::new(self.learning_rate, self.warm_up, self.steps, self.floor)?)
+    }
+
+    pub(crate) fn adamw(&self) -> AdamWOptions {
+        AdamWOptions { weight_decay: self.weight_decay, ..AdamWOptions::default() }
+    }
+}
