@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::thread::available_parallelism;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use qwen_runtime::{
-    Chat, ChatTemplate, Checkpoint, CpuConfig, CpuEngine, Engine, LogitsAt, SequenceId, SequenceStep, TokenId,
-    Tokenizer,
+    Chat, ChatTemplate, Checkpoint, CpuConfig, CpuEngine, Engine, KnownTokens, LogitsAt, SequenceId, SequenceStep,
+    TokenId, Tokenizer,
 };
-use qwen_tune::{Speaker, Turn};
 
 use crate::cli::EvalArguments;
 use crate::score::{Score, Verdict};
@@ -93,22 +91,19 @@ struct AnswerWriter {
     engine: CpuEngine,
     tokenizer: Tokenizer,
     template: ChatTemplate,
+    known: KnownTokens,
     end_of_turn: Option<TokenId>,
     end_of_thinking: Option<TokenId>,
 }
 
 impl AnswerWriter {
     fn new(checkpoint: &Checkpoint) -> Result<Self> {
-        let config = CpuConfig {
-            threads: available_parallelism().map_or(1, usize::from),
-            max_sequences: TOGETHER,
-            kv_tokens: TOGETHER * 2048,
-            ..CpuConfig::default()
-        };
+        let config = CpuConfig { max_sequences: TOGETHER, kv_tokens: TOGETHER * 2048, ..CpuConfig::default() };
         let tokenizer = Tokenizer::of_checkpoint(checkpoint)?;
         Ok(Self {
             engine: CpuEngine::load(checkpoint, config, &|_, _| {})?,
             template: ChatTemplate::of_checkpoint(checkpoint)?,
+            known: tokenizer.known_tokens(),
             end_of_turn: tokenizer.added_token("<|im_end|>"),
             end_of_thinking: tokenizer.added_token("</think>"),
             tokenizer,
@@ -128,7 +123,7 @@ impl AnswerWriter {
             let batch: Vec<SequenceStep<'_>> = running.iter().map(Running::step).collect();
             let logits = self.engine.step(&batch)?;
             for (place, logits) in (0..running.len()).rev().zip(logits.iter().rev()) {
-                let next = likeliest(logits.last().unwrap_or_default());
+                let next = logits.last().and_then(|logits| self.known.argmax(logits)).context("logits of no token")?;
                 let this = &mut running[place];
                 this.position += this.pending.len();
                 this.pending = vec![next];
@@ -157,17 +152,7 @@ impl AnswerWriter {
 /// The turns up to the answer.
 fn question(sample: &Sample) -> Chat {
     let turns = sample.conversation.turns();
-    turns[..turns.len() - 1].iter().fold(Chat::new(), |chat, Turn { role, content, .. }| {
-        let role = match role {
-            Speaker::System => "system",
-            Speaker::User => "user",
-            Speaker::Assistant => "assistant",
-        };
-        chat.with_message(role, content.trim())
-    })
-}
-
-fn likeliest(logits: &[f32]) -> TokenId {
-    let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-    best.map_or(0, |(index, _)| index as TokenId)
+    turns[..turns.len() - 1]
+        .iter()
+        .fold(Chat::new(), |chat, turn| chat.with_message(turn.role.as_str(), turn.content.trim()))
 }

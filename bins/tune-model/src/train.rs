@@ -47,15 +47,16 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
         eprintln!("going on behind step {done}");
     }
     files.rewind(done)?;
-    let bar = Progress::new(options.schedule.steps(), done)?;
+    let steps = options.schedule.steps();
+    let bar = Progress::new(steps, done)?;
     while let Some(report) = trainer.step()? {
         files.note(&report)?;
         bar.show(&report);
-        if (report.step + 1) % training.save_every == 0 {
+        let done = report.step + 1;
+        if done.is_multiple_of(training.save_every) || done == steps {
             files.save(&parameters, trainer.state())?;
         }
     }
-    files.save(&parameters, trainer.state())?;
     export(&parameters, ExportType::F16, &config.data.out)?;
     let write = |name: &str, bytes: &[u8]| {
         let path = config.data.out.join(name);

@@ -88,6 +88,11 @@ impl AdamW {
         Ok(norm)
     }
 
+    /// Steps that are done.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps
+    }
+
     /// The state: the number of steps, and tensors by name.
     #[must_use]
     pub fn state(&self) -> (usize, BTreeMap<String, Tensor>) {

@@ -20,6 +20,18 @@ pub enum Speaker {
     Assistant,
 }
 
+impl Speaker {
+    /// The role that chat templates know.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
 /// One turn.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {

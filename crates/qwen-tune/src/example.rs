@@ -49,15 +49,10 @@ impl<'a> ExampleEncoder<'a> {
         let mut chat = Chat::new();
         let mut examples = Vec::new();
         for turn in conversation.turns() {
-            let role = match turn.role {
-                Speaker::System => "system",
-                Speaker::User => "user",
-                Speaker::Assistant => {
-                    examples.push(self.example(&chat, turn)?);
-                    "assistant"
-                }
-            };
-            chat = chat.with_message(role, turn.content.trim());
+            if turn.role == Speaker::Assistant {
+                examples.push(self.example(&chat, turn)?);
+            }
+            chat = chat.with_message(turn.role.as_str(), turn.content.trim());
         }
         Ok(examples)
     }

@@ -54,8 +54,8 @@ pub struct Trainer<'a> {
     parameters: &'a Parameters,
     rows: &'a [PackedRow],
     order: Order,
+    /// It counts the steps too.
     optimizer: AdamW,
-    step: usize,
 }
 
 /// The summed loss of some rows, and its gradients by the variables' names.
@@ -78,7 +78,7 @@ impl<'a> Trainer<'a> {
             return Err(TuneError::parameter("rows_per_step, threads", "both must be at least 1"));
         }
         let order = Order::new(options.seed, rows.len());
-        Ok(Self { options, parameters, rows, order, optimizer: AdamW::new(options.adamw), step: 0 })
+        Ok(Self { options, parameters, rows, order, optimizer: AdamW::new(options.adamw) })
     }
 
     /// Goes on behind `steps` steps, with the optimizer's tensors of that time; the parameters must be
@@ -86,7 +86,6 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn resume(mut self, steps: usize, optimizer: &BTreeMap<String, Tensor>) -> Self {
         self.optimizer = AdamW::resume(self.options.adamw, steps, optimizer);
-        self.step = steps;
         self
     }
 
@@ -102,7 +101,7 @@ impl<'a> Trainer<'a> {
     /// [`TuneError::Compute`], also when the loss is no number any more: the parameters are as they
     /// were before the step then.
     pub fn step(&mut self) -> Result<Option<StepReport>, TuneError> {
-        let step = self.step;
+        let step = self.optimizer.steps();
         let TrainerOptions { rows_per_step, threads, schedule, .. } = self.options;
         if step >= schedule.steps() {
             return Ok(None);
@@ -120,7 +119,6 @@ impl<'a> Trainer<'a> {
         }
         let rate = schedule.rate(step);
         let gradient_norm = self.optimizer.step(self.parameters.variables(), &by_name, rate)?;
-        self.step += 1;
         let tokens = rows.iter().map(|row| row.tokens.len()).sum();
         Ok(Some(StepReport { step, loss: loss / targets as f64, gradient_norm, rate, tokens, targets }))
     }
