@@ -72,6 +72,9 @@ struct LogitsArgs {
     /// Which engine computes.
     #[arg(long, value_enum, default_value_t = EngineChoice::Candle)]
     engine: EngineChoice,
+    /// Where the candle engine computes: cpu, cuda[:N] or metal[:N], the last two in builds with that feature.
+    #[arg(long, default_value = "cpu")]
+    device: ComputeDevice,
     /// Greedy tokens after each prompt; ends of sequence are not obeyed.
     #[arg(long, default_value_t = 0)]
     greedy: usize,
@@ -100,7 +103,7 @@ struct LogitsArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum EngineChoice {
-    /// The candle engine on the processor.
+    /// The candle engine.
     Candle,
     /// The cpu engine.
     Cpu,
@@ -251,8 +254,7 @@ fn load(args: &LogitsArgs, checkpoint: &Checkpoint, sequences: usize, tokens: us
     let weights = if args.dequantize { WeightForm::Dequantized } else { args.quantize.unwrap_or_default() };
     match args.engine {
         EngineChoice::Candle => {
-            let device = ComputeDevice::Cpu;
-            let config = CandleConfig { device, weights, max_sequences: sequences, max_tokens: tokens };
+            let config = CandleConfig { device: args.device, weights, max_sequences: sequences, max_tokens: tokens };
             Ok(Box::new(CandleEngine::load(checkpoint, config, &|_, _| {})?))
         }
         EngineChoice::Cpu => {

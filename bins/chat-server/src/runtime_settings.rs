@@ -27,7 +27,7 @@ pub(crate) fn runtime_config(model: &ModelArgs, engine: &EngineArgs) -> anyhow::
 }
 
 fn engine_config(engine: &EngineArgs) -> anyhow::Result<EngineConfig> {
-    let device = engine.device.0;
+    let device = engine.device;
     let implied = if device == ComputeDevice::Cpu { EngineName::Cpu } else { EngineName::Candle };
     match engine.engine.unwrap_or(implied) {
         EngineName::Cpu if device != ComputeDevice::Cpu => {

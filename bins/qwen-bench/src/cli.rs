@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use qwen_runtime::{KernelSet, KvType, WeightForm};
+use qwen_runtime::{ComputeDevice, KernelSet, KvType, WeightForm};
 
 use crate::engine::EngineName;
 use crate::shape::{Shape, TypeName};
@@ -79,9 +79,13 @@ pub(crate) struct BenchArguments {
     #[arg(short, long, value_name = "N", default_value = "5", value_parser = from(1))]
     pub(crate) repetitions: usize,
 
-    /// Which engine.
-    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
-    pub(crate) engine: EngineName,
+    /// Which engine [default: cpu, and candle on a GPU].
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) engine: Option<EngineName>,
+
+    /// Where it computes: cpu, cuda[:N] or metal[:N] (the last two in builds with that feature).
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: ComputeDevice,
 
     /// What the kernels of the cpu engine use: scalar, avx2, avx512 [default: the best that the machine has].
     #[arg(long, value_name = "SET")]

@@ -10,10 +10,9 @@ use crate::failure::{Failure, usage};
 use crate::thread_variables;
 
 /// Which engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EngineName {
     /// The engine with kernels of its own.
-    #[default]
     Cpu,
     /// candle's tensors.
     Candle,
@@ -27,6 +26,8 @@ pub(crate) struct EngineChoice {
     kv_type: KvType,
     /// In which form it holds the weights.
     pub(crate) weights: WeightForm,
+    /// Where candle computes.
+    device: ComputeDevice,
 }
 
 /// What the tests need of an engine.
@@ -43,8 +44,11 @@ pub(crate) struct Needs {
 #[derive(Debug, Clone)]
 pub(crate) struct EngineFacts {
     pub(crate) name: &'static str,
+    pub(crate) device: ComputeDevice,
     pub(crate) kernels: Option<String>,
     pub(crate) kv_type: KvType,
+    /// What keys and values really are: GPUs have their own type of two bytes.
+    pub(crate) kv_name: String,
 }
 
 impl EngineChoice {
@@ -60,15 +64,21 @@ impl EngineChoice {
             let names: Vec<_> = available.iter().map(ToString::to_string).collect();
             return Err(usage(format!("this machine has no {kernels}; it has {}", names.join(", "))));
         }
-        let (name, weights) = (arguments.engine, arguments.quantize);
+        let (weights, device) = (arguments.quantize, arguments.device);
+        // As the server chooses.
+        let default = if device == ComputeDevice::Cpu { EngineName::Cpu } else { EngineName::Candle };
+        let name = arguments.engine.unwrap_or(default);
         match name {
-            EngineName::Cpu => Ok(Self { name, kernels, kv_type: kv_type.unwrap_or_default(), weights }),
+            EngineName::Cpu if device != ComputeDevice::Cpu => {
+                Err(usage("the cpu engine computes on the processor only"))
+            }
+            EngineName::Cpu => Ok(Self { name, kernels, kv_type: kv_type.unwrap_or_default(), weights, device }),
             EngineName::Candle if arguments.kernels.is_some() => Err(usage("candle chooses its kernels itself")),
             EngineName::Candle if kv_type.is_some_and(|kv_type| kv_type != KvType::F32) => {
-                Err(usage("candle stores keys and values as f32 only"))
+                Err(usage("candle stores keys and values in the type that it computes in"))
             }
             EngineName::Candle if weights != WeightForm::Stored => Err(usage("candle does not quantize")),
-            EngineName::Candle => Ok(Self { name, kernels, kv_type: KvType::F32, weights }),
+            EngineName::Candle => Ok(Self { name, kernels, kv_type: KvType::F32, weights, device }),
         }
     }
 
@@ -87,7 +97,7 @@ impl EngineChoice {
         needs: Needs,
         progress: &dyn Fn(usize, usize),
     ) -> Result<(Box<dyn Engine>, EngineFacts), Failure> {
-        let Self { kv_type, weights, .. } = self;
+        let Self { kv_type, weights, device, .. } = self;
         let max_sequences = needs.sequences;
         match self.name {
             EngineName::Cpu => {
@@ -100,13 +110,27 @@ impl EngineChoice {
                     weights,
                 };
                 let engine = CpuEngine::load(checkpoint, config, progress)?;
-                Ok((Box::new(engine), EngineFacts { name: "cpu", kernels: Some(self.kernels.to_string()), kv_type }))
+                Ok((
+                    Box::new(engine),
+                    EngineFacts {
+                        name: "cpu",
+                        device,
+                        kernels: Some(self.kernels.to_string()),
+                        kv_type,
+                        kv_name: kv_type.to_string(),
+                    },
+                ))
             }
             EngineName::Candle => {
-                let device = ComputeDevice::Cpu;
                 let config = CandleConfig { device, weights, max_sequences, max_tokens: needs.kv_tokens };
                 let engine = CandleEngine::load(checkpoint, config, progress)?;
-                Ok((Box::new(engine), EngineFacts { name: "candle", kernels: None, kv_type }))
+                let (kv_type, kv_name) = match device {
+                    ComputeDevice::Cpu => (KvType::F32, "f32"),
+                    ComputeDevice::Cuda(_) => (KvType::F16, "bf16"),
+                    ComputeDevice::Metal(_) => (KvType::F16, "f16"),
+                };
+                let kv_name = kv_name.to_owned();
+                Ok((Box::new(engine), EngineFacts { name: "candle", device, kernels: None, kv_type, kv_name }))
             }
         }
     }
@@ -128,10 +152,12 @@ mod tests {
         assert_eq!(choice("").unwrap().kv_type, KvType::F16);
         assert_eq!(choice("--ctk f32 --ctv f32 --kernels scalar").unwrap().kernels, KernelSet::Scalar);
         assert_eq!(choice("--engine candle").unwrap().kv_type, KvType::F32);
+        assert_eq!(choice("--device cuda").unwrap().name, EngineName::Candle);
         for line in [
             "--engine candle --kv-type f16",
             "--engine candle --kernels scalar",
             "--engine candle --quantize q8_0",
+            "--engine cpu --device cuda",
             "--ctk f16 --ctv f32",
         ] {
             assert!(choice(line).unwrap_err().is_usage, "{line}");

@@ -2,7 +2,7 @@
 
 use std::io::stdout;
 
-use qwen_runtime::Checkpoint;
+use qwen_runtime::{Checkpoint, ComputeDevice};
 
 use crate::bandwidth::child;
 use crate::cli::BenchArguments;
@@ -48,7 +48,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
             let mut samples = Samples { test_time: machine::now(), ..Samples::default() };
             let bandwidths = &mut samples.bandwidths;
             let mut probe = || {
-                if test.is_generation() {
+                // What the processor's memory delivers says nothing of a GPU.
+                if test.is_generation() && facts.device == ComputeDevice::Cpu {
                     bandwidths.push(child::read_bandwidth(test.threads)?);
                 }
                 Ok(())

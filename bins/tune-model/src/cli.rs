@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use qwen_runtime::ComputeDevice;
 
 /// Makes training data, tokenizers and models.
 #[derive(Debug, Parser)]
@@ -63,6 +64,10 @@ pub(crate) struct TrainArguments {
     /// Threads that compute [default: one for each processor].
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+
+    /// Where: `cpu`, `cuda[:N]` or `metal[:N]` (the last two in builds with that feature).
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: ComputeDevice,
 }
 
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use qwen_runtime::{ChatTemplate, Tokenizer};
 use qwen_tune::{
     Conversation, DType, Example, ExampleEncoder, ExportType, PackedRow, Parameters, RunDirectory, StepReport, Trainer,
-    TrainerOptions, export, pack,
+    TrainerOptions, export, open_device, pack,
 };
 use sha2::{Digest, Sha256};
 
@@ -37,7 +37,8 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
         schedule: training.schedule()?,
         adamw: training.adamw(),
     };
-    let parameters = Parameters::random(&architecture, training.seed, DType::F32)?;
+    let device = open_device(arguments.device)?;
+    let parameters = Parameters::random(&architecture, training.seed, DType::F32, &device)?;
     let files = RunDirectory::open(&config.data.out.join("run"), identity(&config, &rows, threads)?)?;
     let mut trainer = Trainer::new(&parameters, &rows, options)?;
     let mut done = 0;

@@ -5,6 +5,7 @@
 
 mod adamw;
 mod conversation;
+mod device;
 mod error;
 mod example;
 mod export;
@@ -17,11 +18,13 @@ mod schedule;
 mod trainer;
 mod vocabulary;
 
-/// The type of the numbers that a model is trained in.
-pub use candle_core::DType;
+/// The type of the numbers that a model is trained in, and where it is trained: with the features
+/// `cuda` and `metal` also on a GPU.
+pub use candle_core::{DType, Device};
 
 pub use adamw::{AdamW, AdamWOptions};
 pub use conversation::{Conversation, Speaker, Turn};
+pub use device::open_device;
 pub use error::TuneError;
 pub use example::{Example, ExampleEncoder};
 pub use export::{ExportType, export};

@@ -1,4 +1,4 @@
-//! [`loss`]: the forward pass of Qwen3 over a packed row, in operations that have gradients.
+//! [`loss`]: the forward pass of Qwen3 over packed rows, in operations that have gradients.
 
 use candle_core::{D, DType, Device, Result, Tensor};
 use qwen_runtime::{HeadWeights, LayerTensor as L, TensorName};
@@ -7,38 +7,37 @@ use crate::error::TuneError;
 use crate::packing::PackedRow;
 use crate::parameters::Parameters;
 
-/// The sum over a row's targets of `-ln p(target)`, a scalar, tracked for the gradients of the
-/// parameters.
+/// The sum over the targets of all rows of `-ln p(target)`, a scalar, tracked for the gradients of the
+/// parameters. The rows are computed together, the shorter ones filled up.
 ///
 /// # Errors
-/// [`TuneError::Compute`], also for a token that the embedding has no row for.
-pub fn loss(parameters: &Parameters, row: &PackedRow) -> std::result::Result<Tensor, TuneError> {
+/// [`TuneError::Compute`], also for a token that the embedding has no row for, and for no rows.
+pub fn loss(parameters: &Parameters, rows: &[&PackedRow]) -> std::result::Result<Tensor, TuneError> {
     let architecture = parameters.architecture();
+    let device = parameters.device();
     let weight = |name| parameters.tensor(name);
     let embedding = weight(TensorName::Embedding)?;
-    let tokens = Tensor::new(row.tokens.as_slice(), &Device::Cpu)?;
-    let mut x = embedding.index_select(&tokens, 0)?; // (tokens, hidden)
-    let place = Place::new(parameters, row, embedding.dtype())?;
+    let batch = Batch::new(parameters, rows, embedding.dtype())?;
+    let mut x = embedding.index_select(&batch.tokens(rows, device)?, 0)?; // (rows · len, hidden)
     for layer in 0..architecture.layers {
         let weight = |tensor| weight(TensorName::Layer(layer, tensor));
         let normed = rms_norm(&x, weight(L::AttentionNorm)?, architecture.rms_norm_eps)?;
-        let attended = place.attention(&normed, weight)?;
+        let attended = batch.attention(&normed, weight)?;
         x = (x + linear(&attended, weight(L::Output)?)?)?;
         let normed = rms_norm(&x, weight(L::FeedForwardNorm)?, architecture.rms_norm_eps)?;
         let gated = (linear(&normed, weight(L::Gate)?)?.silu()? * linear(&normed, weight(L::Up)?)?)?;
         x = (x + linear(&gated, weight(L::Down)?)?)?;
     }
-    let after: Vec<u32> = row.targets.iter().map(|target| target.after).collect();
-    let wanted: Vec<u32> = row.targets.iter().map(|target| target.token).collect();
+    let (after, wanted) = batch.targets(rows);
     // Logits are computed where something is learnt only.
-    let x = x.index_select(&Tensor::new(after, &Device::Cpu)?, 0)?; // (targets, hidden)
+    let x = x.index_select(&Tensor::new(after, device)?, 0)?; // (targets, hidden)
     let x = rms_norm(&x, weight(TensorName::OutputNorm)?, architecture.rms_norm_eps)?;
     let head = match architecture.head {
         HeadWeights::Tied => embedding,
         HeadWeights::Untied => weight(TensorName::Head)?,
     };
     let logits = linear(&x, head)?; // (targets, vocab)
-    let wanted = Tensor::new(wanted, &Device::Cpu)?.unsqueeze(1)?;
+    let wanted = Tensor::new(wanted, device)?.unsqueeze(1)?;
     let largest = logits.detach().max_keepdim(D::Minus1)?;
     let shifted = logits.broadcast_sub(&largest)?;
     let total = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
@@ -56,61 +55,102 @@ fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     x.broadcast_div(&mean.sqrt()?)?.broadcast_mul(weight)
 }
 
-/// What attention is told of a row.
-struct Place<'a> {
+/// What attention is told of some rows.
+struct Batch<'a> {
     parameters: &'a Parameters,
-    /// 0 where a token sees another, else minus infinity: `(tokens, tokens)`.
+    /// How many rows.
+    count: usize,
+    /// Tokens of the longest.
+    len: usize,
+    /// 0 where a token sees another, else minus infinity: `(len, len)`, of several rows
+    /// `(rows, 1, 1, len, len)`.
     mask: Tensor,
-    /// `(tokens, head_dim / 2)`
+    /// `(len, head_dim / 2)`, of several rows `(rows, 1, 1, len, head_dim / 2)`.
     cos: Tensor,
     sin: Tensor,
 }
 
-impl<'a> Place<'a> {
-    fn new(parameters: &'a Parameters, row: &PackedRow, dtype: DType) -> Result<Self> {
-        let len = row.tokens.len();
-        let mask: Vec<f32> = row.visible().iter().map(|&seen| if seen { 0.0 } else { f32::NEG_INFINITY }).collect();
+impl<'a> Batch<'a> {
+    fn new(parameters: &'a Parameters, rows: &[&PackedRow], dtype: DType) -> Result<Self> {
+        let device = parameters.device();
+        let count = rows.len();
+        let len = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
         let half = parameters.architecture().head_dim / 2;
         let theta = parameters.architecture().rope.theta;
-        let angle = |position: u32, index: usize| f64::from(position) / theta.powf(index as f64 / half as f64);
-        let angles: Vec<f64> =
-            row.positions.iter().flat_map(|&position| (0..half).map(move |index| angle(position, index))).collect();
-        let angles = Tensor::from_vec(angles, (len, half), &Device::Cpu)?;
+        let mut mask = vec![f32::NEG_INFINITY; count * len * len];
+        let mut angles = vec![0.0_f64; count * len * half];
+        for (index, row) in rows.iter().enumerate() {
+            let of_row = &mut mask[index * len * len..][..len * len];
+            let visible = row.visible();
+            for (seen, to) in visible.chunks(row.tokens.len().max(1)).zip(of_row.chunks_mut(len.max(1))) {
+                seen.iter().zip(to).filter(|(seen, _)| **seen).for_each(|(_, to)| *to = 0.0);
+            }
+            // What fills a row up sees itself: a softmax over nothing is no number.
+            (row.tokens.len()..len).for_each(|place| of_row[place * len + place] = 0.0);
+            let of_row = &mut angles[index * len * half..][..len * half];
+            for (&position, to) in row.positions.iter().zip(of_row.chunks_mut(half)) {
+                let angle = |pair: usize| f64::from(position) / theta.powf(pair as f64 / half as f64);
+                to.iter_mut().enumerate().for_each(|(pair, to)| *to = angle(pair));
+            }
+        }
+        // One row alone has no dimension for rows: on a processor, candle is much faster where what is
+        // added to every head is contiguous.
+        let shape = |last: usize| if count == 1 { vec![len, last] } else { vec![count, 1, 1, len, last] };
+        let angles = Tensor::from_vec(angles, shape(half), &Device::Cpu)?;
         Ok(Self {
             parameters,
-            mask: Tensor::from_vec(mask, (len, len), &Device::Cpu)?.to_dtype(dtype)?,
-            cos: angles.cos()?.to_dtype(dtype)?,
-            sin: angles.sin()?.to_dtype(dtype)?,
+            count,
+            len,
+            mask: Tensor::from_vec(mask, shape(len), device)?.to_dtype(dtype)?,
+            cos: angles.cos()?.to_dtype(dtype)?.to_device(device)?,
+            sin: angles.sin()?.to_dtype(dtype)?.to_device(device)?,
         })
     }
 
-    /// Attention of every token to those that it sees, `(tokens, heads · head_dim)`.
+    /// The tokens of all rows, the shorter ones filled up with token 0.
+    fn tokens(&self, rows: &[&PackedRow], device: &Device) -> Result<Tensor> {
+        let mut tokens = vec![0; self.count * self.len];
+        for (row, to) in rows.iter().zip(tokens.chunks_mut(self.len.max(1))) {
+            to[..row.tokens.len()].copy_from_slice(&row.tokens);
+        }
+        Tensor::new(tokens, device)
+    }
+
+    /// The places after which something is learnt, and what.
+    fn targets(&self, rows: &[&PackedRow]) -> (Vec<u32>, Vec<u32>) {
+        let starts = (0..).step_by(self.len.max(1));
+        let all = starts.zip(rows).flat_map(|(start, row)| row.targets.iter().map(move |target| (start, target)));
+        all.map(|(start, target): (u32, _)| (start + target.after, target.token)).unzip()
+    }
+
+    /// Attention of every token to those that it sees, `(rows · len, heads · head_dim)`.
     fn attention<'w>(
         &self,
         x: &Tensor,
         weight: impl Fn(L) -> std::result::Result<&'w Tensor, TuneError>,
     ) -> std::result::Result<Tensor, TuneError> {
         let architecture = self.parameters.architecture();
-        let (tokens, _) = x.dims2()?;
+        let Self { count, len, .. } = *self;
         let (kv, dim, eps) = (architecture.kv_heads, architecture.head_dim, architecture.rms_norm_eps);
         let group = architecture.heads / kv;
-        // (kv, group, tokens, head_dim), since the query heads of a key head follow each other.
-        let query = linear(x, weight(L::Query)?)?.reshape((tokens, kv, group, dim))?;
-        let query = rms_norm(&query, weight(L::QueryNorm)?, eps)?.permute((1, 2, 0, 3))?.contiguous()?;
-        let query = self.rotate(&query)?.reshape((kv, group * tokens, dim))?;
-        // (kv, tokens, head_dim)
-        let key = linear(x, weight(L::Key)?)?.reshape((tokens, kv, dim))?;
-        let key = rms_norm(&key, weight(L::KeyNorm)?, eps)?.transpose(0, 1)?.contiguous()?;
-        let key = self.rotate(&key)?;
-        let value = linear(x, weight(L::Value)?)?.reshape((tokens, kv, dim))?.transpose(0, 1)?.contiguous()?;
-        let scores = (query.matmul(&key.t()?)? * (1.0 / (dim as f64).sqrt()))?; // (kv, group · tokens, tokens)
-        let scores = scores.reshape((kv, group, tokens, tokens))?.broadcast_add(&self.mask)?;
-        let weights = softmax(&scores)?.reshape((kv, group * tokens, tokens))?;
-        let out = weights.matmul(&value)?.reshape((kv, group, tokens, dim))?;
-        Ok(out.permute((2, 0, 1, 3))?.contiguous()?.reshape((tokens, kv * group * dim))?)
+        // (rows, kv, group, len, head_dim), since the query heads of a key head follow each other.
+        let query = linear(x, weight(L::Query)?)?.reshape((count, len, kv, group, dim))?;
+        let query = rms_norm(&query, weight(L::QueryNorm)?, eps)?.permute((0, 2, 3, 1, 4))?.contiguous()?;
+        let query = self.rotate(&query)?.reshape((count * kv, group * len, dim))?;
+        // (rows, kv, 1, len, head_dim)
+        let key = linear(x, weight(L::Key)?)?.reshape((count, len, kv, 1, dim))?;
+        let key = rms_norm(&key, weight(L::KeyNorm)?, eps)?.permute((0, 2, 3, 1, 4))?.contiguous()?;
+        let key = self.rotate(&key)?.reshape((count * kv, len, dim))?;
+        let value = linear(x, weight(L::Value)?)?.reshape((count, len, kv, dim))?.transpose(1, 2)?.contiguous()?;
+        let value = value.reshape((count * kv, len, dim))?;
+        let scores = (query.matmul(&key.t()?)? * (1.0 / (dim as f64).sqrt()))?; // (rows · kv, group · len, len)
+        let scores = scores.reshape((count, kv, group, len, len))?.broadcast_add(&self.mask)?;
+        let weights = softmax(&scores)?.reshape((count * kv, group * len, len))?;
+        let out = weights.matmul(&value)?.reshape((count, kv, group, len, dim))?;
+        Ok(out.permute((0, 3, 1, 2, 4))?.contiguous()?.reshape((count * len, kv * group * dim))?)
     }
 
-    /// Rotary position embedding of the last two dimensions `(tokens, head_dim)`, in halves.
+    /// Rotary position embedding of the last two dimensions `(len, head_dim)`, in halves.
     fn rotate(&self, x: &Tensor) -> Result<Tensor> {
         let half = x.dim(D::Minus1)? / 2;
         let (first, second) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);

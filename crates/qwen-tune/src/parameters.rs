@@ -16,6 +16,7 @@ const DEVIATION: f64 = 0.02;
 #[derive(Debug)]
 pub struct Parameters {
     architecture: Architecture,
+    device: Device,
     variables: BTreeMap<String, Var>,
 }
 
@@ -26,17 +27,17 @@ impl Parameters {
     /// # Errors
     /// [`TuneError::Parameter`] for an architecture with biases or scaled positions, which training
     /// does not know; [`TuneError::Compute`].
-    pub fn random(architecture: &Architecture, seed: u64, dtype: DType) -> Result<Self, TuneError> {
+    pub fn random(architecture: &Architecture, seed: u64, dtype: DType, device: &Device) -> Result<Self, TuneError> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let residual = DEVIATION / (2.0 * architecture.layers as f64).sqrt();
-        Self::of(architecture, |name, shape| {
+        Self::of(architecture, device, |name, shape| {
             let len = shape.iter().product();
             let values: Vec<f64> = match (shape.len(), name) {
                 (1, _) => vec![1.0; len],
                 (_, TensorName::Layer(_, LayerTensor::Output | LayerTensor::Down)) => normal(&mut rng, len, residual),
                 _ => normal(&mut rng, len, DEVIATION),
             };
-            Ok(Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?)
+            Ok(Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)
         })
     }
 
@@ -45,8 +46,8 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::random`]; [`TuneError::Model`] for what [`Checkpoint::tensor`] says;
     /// [`TuneError::Parameter`] for quantized weights.
-    pub fn of_checkpoint(checkpoint: &Checkpoint, dtype: DType) -> Result<Self, TuneError> {
-        Self::of(checkpoint.architecture(), |name, shape| {
+    pub fn of_checkpoint(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<Self, TuneError> {
+        Self::of(checkpoint.architecture(), device, |name, shape| {
             let stored = checkpoint.tensor(name)?;
             let stored_dtype = match stored.dtype {
                 StoredType::F32 => DType::F32,
@@ -54,12 +55,13 @@ impl Parameters {
                 StoredType::BF16 => DType::BF16,
                 _ => return Err(TuneError::parameter("model", "its weights are quantized; training needs plain ones")),
             };
-            Ok(Tensor::from_raw_buffer(stored.bytes, stored_dtype, &shape, &Device::Cpu)?.to_dtype(dtype)?)
+            Ok(Tensor::from_raw_buffer(stored.bytes, stored_dtype, &shape, device)?.to_dtype(dtype)?)
         })
     }
 
     fn of(
         architecture: &Architecture,
+        device: &Device,
         mut tensor: impl FnMut(TensorName, Vec<usize>) -> Result<Tensor, TuneError>,
     ) -> Result<Self, TuneError> {
         if architecture.attention_bias == AttentionBias::Present {
@@ -72,13 +74,20 @@ impl Parameters {
             let variable = Var::from_tensor(&tensor(name, architecture.shape_of(name))?)?;
             Ok((name.in_safetensors(), variable))
         });
-        Ok(Self { architecture: architecture.clone(), variables: variables.collect::<Result<_, TuneError>>()? })
+        let variables = variables.collect::<Result<_, TuneError>>()?;
+        Ok(Self { architecture: architecture.clone(), device: device.clone(), variables })
     }
 
     /// The shape of the model.
     #[must_use]
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
+    }
+
+    /// Where the weights are.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// Names and variables, in the order of names.

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TuneError;
@@ -128,7 +128,7 @@ impl RunDirectory {
             return Err(TuneError::state(&path, reason));
         }
         let tensors_path = path.join(TENSORS);
-        let loaded = candle_core::safetensors::load(&tensors_path, &Device::Cpu);
+        let loaded = candle_core::safetensors::load(&tensors_path, parameters.device());
         let mut tensors = loaded.map_err(|error| TuneError::state(&tensors_path, error.to_string()))?;
         for (name, variable) in parameters.variables() {
             let missing = || TuneError::state(&tensors_path, format!("{name} is missing"));

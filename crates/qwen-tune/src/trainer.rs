@@ -124,11 +124,15 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The gradients of all rows: thread by thread, each with every so many-th row, in a fixed order.
+/// The gradients of all rows, in a fixed order. On a processor each thread has every so many-th row, one
+/// at a time, which fits into its cache; a GPU gets all at once.
 fn gradients(parameters: &Parameters, rows: &[&PackedRow], threads: usize) -> Result<Gradients, TuneError> {
+    if !parameters.device().is_cpu() {
+        return of_rows(parameters, rows);
+    }
     let part = |thread: usize| {
         let own = rows.iter().skip(thread).step_by(threads);
-        own.map(|row| of_row(parameters, row)).try_fold(Gradients::default(), |sum, next| sum.plus(next?))
+        own.map(|&row| of_rows(parameters, &[row])).try_fold(Gradients::default(), |sum, next| sum.plus(next?))
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || part(thread))).collect();
@@ -139,8 +143,8 @@ fn gradients(parameters: &Parameters, rows: &[&PackedRow], threads: usize) -> Re
     })
 }
 
-fn of_row(parameters: &Parameters, row: &PackedRow) -> Result<Gradients, TuneError> {
-    let loss = loss(parameters, row)?;
+fn of_rows(parameters: &Parameters, rows: &[&PackedRow]) -> Result<Gradients, TuneError> {
+    let loss = loss(parameters, rows)?;
     let mut found = loss.backward()?;
     let by_name = parameters
         .variables()

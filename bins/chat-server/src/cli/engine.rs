@@ -1,7 +1,5 @@
 //! What computes the answers of this process, and with how much of the machine.
 
-use std::str::FromStr;
-
 use clap::{Args, ValueEnum};
 use model_cache::ByteSize;
 use qwen_runtime::{ComputeDevice, KvType, WeightForm};
@@ -12,7 +10,7 @@ use qwen_runtime::{ComputeDevice, KvType, WeightForm};
 pub struct EngineArgs {
     /// Where the model runs: `cpu`, `cuda[:N]` or `metal[:N]` (the last two in builds with that feature)
     #[arg(long, env = "DEVICE", default_value = "cpu")]
-    pub device: DeviceArg,
+    pub device: ComputeDevice,
     /// What runs it [default: cpu, and candle on a GPU]
     #[arg(long, env = "ENGINE")]
     pub engine: Option<EngineName>,
@@ -45,24 +43,4 @@ pub enum EngineName {
     Cpu,
     /// candle's tensors, on a processor or a GPU.
     Candle,
-}
-
-/// Where the model runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeviceArg(pub ComputeDevice);
-
-impl FromStr for DeviceArg {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected cpu, cuda[:N] or metal[:N]";
-        let (kind, number) = text.split_once(':').unwrap_or((text, "0"));
-        let number = number.parse().map_err(|_| EXPECTED)?;
-        match kind {
-            "cpu" if !text.contains(':') => Ok(Self(ComputeDevice::Cpu)),
-            "cuda" => Ok(Self(ComputeDevice::Cuda(number))),
-            "metal" => Ok(Self(ComputeDevice::Metal(number))),
-            _ => Err(EXPECTED),
-        }
-    }
 }

@@ -14,7 +14,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use secrecy::SecretString;
 
 pub use cache::CacheArgs;
-pub use engine::{DeviceArg, EngineArgs, EngineName};
+pub use engine::{EngineArgs, EngineName};
 pub use log::{LogArgs, LogFormat, LogLevel};
 pub use model::{ModelArgs, ModelLoad, ThinkingBudgetArg};
 pub use remote::RemoteArgs;

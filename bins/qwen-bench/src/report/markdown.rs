@@ -37,6 +37,7 @@ pub(super) fn header(out: &mut impl Write) -> io::Result<()> {
 
 pub(super) fn row(out: &mut impl Write, record: &Record) -> io::Result<()> {
     let kernels = record.kernels.as_deref().map(|kernels| format!(" {kernels}")).unwrap_or_default();
+    let device = if record.device == "cpu" { String::new() } else { format!(" {}", record.device) };
     let known = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     write_row(
         out,
@@ -44,7 +45,7 @@ pub(super) fn row(out: &mut impl Write, record: &Record) -> io::Result<()> {
             record.model_type.clone(),
             size(record.model_size),
             count(record.model_n_params),
-            format!("{}{kernels}", record.engine),
+            format!("{}{kernels}{device}", record.engine),
             record.n_threads.to_string(),
             record.test.to_string(),
             format!("{:.2} ± {:.2}", record.avg_ts, record.stddev_ts),

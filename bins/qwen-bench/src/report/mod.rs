@@ -49,7 +49,7 @@ impl<W: Write> Report<W> {
 mod tests {
     use std::time::Duration;
 
-    use qwen_runtime::KvType;
+    use qwen_runtime::{ComputeDevice, KvType};
 
     use super::*;
     use crate::engine::EngineFacts;
@@ -67,7 +67,13 @@ mod tests {
             kv_heads: 448,
             head_dim: 128,
         };
-        let facts = EngineFacts { name: "cpu", kernels: Some("avx2".to_owned()), kv_type: KvType::F16 };
+        let facts = EngineFacts {
+            name: "cpu",
+            device: ComputeDevice::Cpu,
+            kernels: Some("avx2".to_owned()),
+            kv_type: KvType::F16,
+            kv_name: "f16".to_owned(),
+        };
         let prompt = Test { threads: 2, depth: 2048, sequences: 1, prompt: 512, generated: 0, ubatch: 512 };
         let generation = Test { depth: 0, sequences: 4, prompt: 0, generated: 128, ..prompt };
         let times = |seconds: &[u64]| seconds.iter().map(|&seconds| Duration::from_secs(seconds)).collect();

@@ -1,6 +1,7 @@
 //! Losses and gradients, against the engine, against finite differences, and against each example alone.
 
-use candle_core::{DType, Tensor};
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Tensor};
 use qwen_runtime::{Checkpoint, CpuConfig, CpuEngine, Engine, HeadWeights, KvType, LogitsAt, SequenceStep};
 use qwen_tune::{Example, ExportType, PackedRow, Parameters, export, loss, pack};
 
@@ -13,7 +14,7 @@ fn row_of(examples: &[Example]) -> PackedRow {
 }
 
 fn loss_of(parameters: &Parameters, row: &PackedRow) -> f64 {
-    loss(parameters, row).unwrap().to_dtype(DType::F64).unwrap().to_scalar().unwrap()
+    loss(parameters, &[row]).unwrap().to_dtype(DType::F64).unwrap().to_scalar().unwrap()
 }
 
 #[test]
@@ -21,7 +22,7 @@ fn gradients_are_those_of_finite_differences() {
     for head in [HeadWeights::Tied, HeadWeights::Untied] {
         let parameters = parameters(head, DType::F64);
         let row = row_of(&examples(4));
-        let gradients = loss(&parameters, &row).unwrap().backward().unwrap();
+        let gradients = loss(&parameters, &[&row]).unwrap().backward().unwrap();
         for (name, variable) in parameters.variables() {
             let gradient =
                 gradients.get(variable.as_tensor()).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
@@ -51,16 +52,34 @@ fn examples_packed_together_are_as_alone() {
     let examples = examples(5);
     let together = row_of(&examples);
     assert!(together.tokens.len() < examples.iter().map(|e| e.prompt.len() + e.answer.len() - 1).sum());
-    let packed = loss(&parameters, &together).unwrap();
+    let packed = loss(&parameters, &[&together]).unwrap();
     let rows: Vec<PackedRow> = examples.iter().map(|example| row_of(std::slice::from_ref(example))).collect();
     let alone: f64 = rows.iter().map(|row| loss_of(&parameters, row)).sum();
     assert!((packed.to_scalar::<f64>().unwrap() - alone).abs() < 1e-10);
-    let gradients = packed.backward().unwrap();
-    let each: Vec<_> = rows.iter().map(|row| loss(&parameters, row).unwrap().backward().unwrap()).collect();
+    let each: Vec<_> = rows.iter().map(|row| loss(&parameters, &[row]).unwrap().backward().unwrap()).collect();
+    assert_same_sum(&parameters, &[packed.backward().unwrap()], &each);
+}
+
+/// What fills up the shorter rows changes nothing.
+#[test]
+fn rows_computed_together_are_as_alone() {
+    let parameters = parameters(HeadWeights::Tied, DType::F64);
+    let rows = [row_of(&examples(1)), row_of(&examples(5)), row_of(&examples(3))];
+    let rows: Vec<&PackedRow> = rows.iter().collect();
+    let together = loss(&parameters, &rows).unwrap();
+    let alone: f64 = rows.iter().map(|row| loss_of(&parameters, row)).sum();
+    assert!((together.to_scalar::<f64>().unwrap() - alone).abs() < 1e-10);
+    let each: Vec<_> = rows.iter().map(|row| loss(&parameters, &[row]).unwrap().backward().unwrap()).collect();
+    assert_same_sum(&parameters, &[together.backward().unwrap()], &each);
+}
+
+fn assert_same_sum(parameters: &Parameters, some: &[GradStore], others: &[GradStore]) {
     for (name, variable) in parameters.variables() {
-        let sum = each.iter().map(|gradients| gradients.get(variable.as_tensor()).unwrap().clone());
-        let sum = sum.reduce(|a, b| (a + b).unwrap()).unwrap();
-        let off = (gradients.get(variable.as_tensor()).unwrap() - sum).unwrap().abs().unwrap();
+        let sum = |all: &[GradStore]| {
+            let each = all.iter().map(|gradients| gradients.get(variable.as_tensor()).unwrap().clone());
+            each.reduce(|a, b| (a + b).unwrap()).unwrap()
+        };
+        let off = (sum(some) - sum(others)).unwrap().abs().unwrap();
         assert!(off.flatten_all().unwrap().max(0).unwrap().to_scalar::<f64>().unwrap() < 1e-10, "{name}");
     }
 }
@@ -92,7 +111,7 @@ fn the_loss_is_that_of_the_engine_on_the_exported_checkpoint() {
             assert!((actual - expected).abs() < 1e-3, "{actual} {expected}");
             engine.free(sequence).unwrap();
         }
-        let again = Parameters::of_checkpoint(&checkpoint, DType::F32).unwrap();
+        let again = Parameters::of_checkpoint(&checkpoint, DType::F32, &Device::Cpu).unwrap();
         let row = row_of(&examples(3));
         assert_eq!(loss_of(&again, &row), loss_of(&parameters, &row));
     }

@@ -1,13 +1,13 @@
 //! Whether a loss goes down, and goes down as it did.
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 use qwen_runtime::HeadWeights;
 use qwen_tune::{Parameters, Trainer, TrainerOptions, pack};
 
 use crate::{examples, options, tiny};
 
 fn curve(options: TrainerOptions) -> Vec<f64> {
-    let parameters = Parameters::random(&tiny(HeadWeights::Tied), 5, DType::F32).unwrap();
+    let parameters = Parameters::random(&tiny(HeadWeights::Tied), 5, DType::F32, &Device::Cpu).unwrap();
     let rows = pack(&examples(60), 40).unwrap();
     let mut trainer = Trainer::new(&parameters, &rows, options).unwrap();
     std::iter::from_fn(|| trainer.step().unwrap()).map(|report| report.loss).collect()

@@ -2,6 +2,7 @@
 //!
 //! The one module that knows candle.
 
+mod device;
 mod kv_cache;
 mod layer;
 mod linear;
@@ -20,22 +21,11 @@ use super::{Capacity, Engine, Logits, SequenceId, SequenceStep, require_length};
 use crate::TokenId;
 use crate::checkpoint::{Architecture, Checkpoint};
 use crate::error::RuntimeError;
+pub use device::ComputeDevice;
 use kv_cache::{CachedSequence, KvCache};
 use layer::Rows;
 use model::{FlatBatch, Model};
 use weights::Loader;
-
-/// Where an engine computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ComputeDevice {
-    /// On the processor, in float32.
-    #[default]
-    Cpu,
-    /// On the NVIDIA GPU of that number (feature `cuda`), in bfloat16.
-    Cuda(usize),
-    /// On the Apple GPU of that number (feature `metal`), in float16.
-    Metal(usize),
-}
 
 /// How a [`CandleEngine`] is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,11 +75,7 @@ impl CandleEngine {
         if let WeightForm::Quantized(_) = config.weights {
             return Err(RuntimeError::parameter("weights", "candle does not quantize; the cpu engine does"));
         }
-        let (device, dtype) = match config.device {
-            ComputeDevice::Cpu => (Device::Cpu, DType::F32),
-            ComputeDevice::Cuda(index) => (Device::new_cuda(index)?, DType::BF16),
-            ComputeDevice::Metal(index) => (Device::new_metal(index)?, DType::F16),
-        };
+        let (device, dtype) = config.device.open()?;
         let loader = Loader { checkpoint, device: &device, dtype, weights: config.weights };
         let model = Model::load(&loader, progress)?;
         let architecture = checkpoint.architecture().clone();
@@ -148,12 +134,7 @@ impl Engine for CandleEngine {
     }
 
     fn description(&self) -> String {
-        let device = match self.config.device {
-            ComputeDevice::Cpu => "cpu".to_owned(),
-            ComputeDevice::Cuda(index) => format!("cuda:{index}"),
-            ComputeDevice::Metal(index) => format!("metal:{index}"),
-        };
-        format!("candle on {device}, {:?}", self.dtype)
+        format!("candle on {}, {:?}", self.config.device, self.dtype)
     }
 
     fn capacity(&self) -> Capacity {
