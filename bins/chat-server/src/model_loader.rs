@@ -1,6 +1,7 @@
 //! Brings the model of the mode `qwen` into memory: from the cache, else from the Hub.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
@@ -8,7 +9,7 @@ use llm_client::{LoadStage, LoadedModel, ModelIdentity, ModelLoader};
 use model_cache::{
     CacheConfig, FetchEvent, FetchLimits, ModelCache, ModelFiles, ModelInUse, ModelSpec, ModelsLock, Network, Refresh,
 };
-use qwen_runtime::{LoadProgress, Runtime, RuntimeConfig};
+use qwen_runtime::{Adapter, Checkpoint, LoadProgress, Runtime, RuntimeConfig, RuntimeError};
 use secrecy::ExposeSecret;
 
 use crate::cli::CacheArgs;
@@ -19,6 +20,7 @@ use crate::settings::Settings;
 pub struct CachedModelLoader {
     spec: ModelSpec,
     cache: ModelCache,
+    adapter: Option<PathBuf>,
     runtime: RuntimeConfig,
     /// Keeps `fetch-model prune` from the model that was loaded last.
     in_use: Mutex<Option<ModelInUse>>,
@@ -32,7 +34,8 @@ impl CachedModelLoader {
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let cache = ModelCache::new(cache_config(&settings.cache)?)?;
         let runtime = settings.runtime.clone();
-        Ok(Self { spec: settings.model.model.parse()?, cache, runtime, in_use: Mutex::default() })
+        let (spec, adapter) = (settings.model.model.parse()?, settings.model.adapter.clone());
+        Ok(Self { spec, cache, adapter, runtime, in_use: Mutex::default() })
     }
 
     fn files(&self, report: &dyn Fn(LoadStage)) -> Result<ModelFiles, String> {
@@ -61,6 +64,15 @@ impl CachedModelLoader {
             }
         });
         fetched.map_err(|error| error.with_causes())
+    }
+
+    fn runtime(&self, path: &Path, progress: &dyn Fn(LoadProgress)) -> Result<Runtime, RuntimeError> {
+        let mut checkpoint = Checkpoint::open(path)?;
+        if let Some(adapter) = &self.adapter {
+            checkpoint = checkpoint.with_adapter(Adapter::open(adapter)?)?;
+            tracing::info!(adapter = %adapter.display(), "the adapter is merged into the model");
+        }
+        Runtime::of_checkpoint(&checkpoint, self.runtime.clone(), progress)
     }
 
     /// What is going on, for those who ask; the log gets it where it begins and where something is not as it should be.
@@ -125,17 +137,18 @@ impl ModelLoader for CachedModelLoader {
             Err(error) => tracing::warn!("{}; the model is not marked as in use", error.with_causes()),
         }
         tracing::info!(model = %files.name, "loading the model");
-        let runtime = Runtime::load(&files.path, self.runtime.clone(), &|progress| {
-            report(match progress {
-                LoadProgress::Tokenizer => LoadStage { stage: "loading the tokenizer".to_owned(), percent: None },
-                LoadProgress::Weights { done, total } => LoadStage {
-                    stage: "loading the model".to_owned(),
-                    percent: (done * 100).checked_div(total).and_then(|percent| u8::try_from(percent).ok()),
-                },
-            });
-        })
-        // With its causes, in one line for an operator.
-        .map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
+        let runtime = self
+            .runtime(&files.path, &|progress| {
+                report(match progress {
+                    LoadProgress::Tokenizer => LoadStage { stage: "loading the tokenizer".to_owned(), percent: None },
+                    LoadProgress::Weights { done, total } => LoadStage {
+                        stage: "loading the model".to_owned(),
+                        percent: (done * 100).checked_div(total).and_then(|percent| u8::try_from(percent).ok()),
+                    },
+                });
+            })
+            // With its causes, in one line for an operator.
+            .map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
         Ok(LoadedModel { runtime, identity: ModelIdentity { name: files.name, revision: files.revision } })
     }
 }

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) data: Data,
-    pub(crate) model: Model,
+    /// What a new model is like; absent where an old one is trained on.
+    pub(crate) model: Option<Model>,
     pub(crate) training: Training,
 }
 
@@ -21,8 +22,10 @@ pub(crate) struct Config {
 pub(crate) struct Data {
     /// Conversations, one a line.
     pub(crate) conversations: PathBuf,
-    /// The directory of the tokenizer.
-    pub(crate) tokenizer: PathBuf,
+    /// The directory of the tokenizer; the model that is trained on has its own.
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// The directory of a model that is trained on, in F32, F16 or BF16; absent for a new one.
+    pub(crate) base: Option<PathBuf>,
     /// The directory of the model that is made.
     pub(crate) out: PathBuf,
     /// Tokens of a row.
@@ -62,17 +65,19 @@ impl Config {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let mut config: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let Data { conversations, tokenizer, out, .. } = &mut config.data;
-        for path in [conversations, tokenizer, out] {
+        let Data { conversations, tokenizer, base, out, .. } = &mut config.data;
+        for path in [conversations, out].into_iter().chain(tokenizer).chain(base) {
             *path = folder.join(&*path);
         }
         anyhow::ensure!(config.training.save_every > 0, "{}: save_every must be at least 1", path.display());
         Ok(config)
     }
+}
 
+impl Model {
     /// The shape of the model, with a row for each token.
     pub(crate) fn architecture(&self, vocab_size: usize) -> Architecture {
-        let model = &self.model;
+        let model = self;
         Architecture {
             hidden_size: model.hidden_size,
             layers: model.layers,

@@ -6,8 +6,8 @@ use std::io::Write;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use qwen_runtime::{
-    Chat, ChatTemplate, Checkpoint, CpuConfig, CpuEngine, Engine, KnownTokens, LogitsAt, SequenceId, SequenceStep,
-    TokenId, Tokenizer,
+    Adapter, Chat, ChatTemplate, Checkpoint, CpuConfig, CpuEngine, Engine, KnownTokens, LogitsAt, SequenceId,
+    SequenceStep, TokenId, Tokenizer,
 };
 
 use crate::cli::EvalArguments;
@@ -20,10 +20,13 @@ const MAX_ANSWER: usize = 320;
 const TOGETHER: usize = 8;
 
 pub(crate) fn run(arguments: &EvalArguments) -> Result<()> {
-    let EvalArguments { model, seed, questions, show } = arguments;
-    let checkpoint = Checkpoint::open(model)?;
+    let EvalArguments { model, adapter, seed, questions, kinds, show } = arguments;
+    let mut checkpoint = Checkpoint::open(model)?;
+    if let Some(adapter) = adapter {
+        checkpoint = checkpoint.with_adapter(Adapter::open(adapter)?)?;
+    }
     let mut writer = AnswerWriter::new(&checkpoint)?;
-    let synth = Synth::new(*seed)?;
+    let synth = Synth::new(*seed, kinds.clone())?;
     let mut samples: Vec<Sample> = Vec::new();
     for patient in 0.. {
         if samples.len() >= *questions {

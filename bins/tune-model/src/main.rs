@@ -7,10 +7,15 @@ mod cli;
 mod config;
 mod environment;
 mod evaluate;
+mod low_rank;
+mod merge;
 mod plot;
+mod rows;
 mod score;
+mod side_files;
 mod synth;
 mod train;
+mod training_run;
 mod write_data;
 mod write_tokenizer;
 
@@ -29,6 +34,8 @@ fn main() -> ExitCode {
         Command::Synth(arguments) => write_data::run(&arguments),
         Command::Tokenizer(arguments) => write_tokenizer::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
+        Command::Lora(arguments) => low_rank::run(&arguments),
+        Command::Merge(arguments) => merge::run(&arguments),
         Command::Eval(arguments) => evaluate::run(&arguments),
     };
     match done {

@@ -68,7 +68,8 @@ fn interval(hits: u32, of: u32) -> (f64, f64) {
     let middle = p + Z * Z / (2.0 * n);
     let spread = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
     let scale = 100.0 / (1.0 + Z * Z / n);
-    ((middle - spread) * scale, (middle + spread) * scale)
+    // Rounding may lead past the ends.
+    (((middle - spread) * scale).max(0.0), ((middle + spread) * scale).min(100.0))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const CONFIG: &str = r#"
 conversations = "data.jsonl"
 tokenizer = "tokenizer"
 out = "model"
-row_length = 1400
+row_length = 2000
 
 [model]
 hidden_size = 32

@@ -55,6 +55,14 @@ pub enum RuntimeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// An adapter is damaged, of a kind that is not known, or belongs to another model: choose another.
+    #[error("invalid adapter {}: {reason}", path.display())]
+    InvalidAdapter {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The chat template cannot be parsed, or it refused these messages.
     #[error("chat template: {0}")]
     Template(String),
@@ -130,6 +138,10 @@ impl RuntimeError {
 
     pub(crate) fn importance(path: &Path, reason: impl Into<String>) -> Self {
         Self::InvalidImportance { path: path.to_owned(), reason: reason.into() }
+    }
+
+    pub(crate) fn adapter(path: &Path, reason: impl Into<String>) -> Self {
+        Self::InvalidAdapter { path: path.to_owned(), reason: reason.into() }
     }
 
     pub(crate) fn parameter(name: &'static str, reason: impl Into<String>) -> Self {

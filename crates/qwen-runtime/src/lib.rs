@@ -32,8 +32,8 @@ mod tokenizer;
 
 pub use chat::{Chat, ChatTemplate, GenerationPrompt};
 pub use checkpoint::{
-    Architecture, AttentionBias, Checkpoint, GenerationDefaults, HeadWeights, LayerTensor, RampBounds, Rope,
-    RopeScaling, StoredTensor, StoredType, TensorName,
+    Adapter, Architecture, AttentionBias, Checkpoint, EmbeddedFile, GenerationDefaults, HeadWeights, LayerTensor,
+    RampBounds, Rope, RopeScaling, StoredTensor, StoredType, TensorName,
 };
 pub use engine::candle::{CandleConfig, CandleEngine, ComputeDevice};
 pub use engine::cpu::{CpuConfig, CpuEngine, CpuMatrix, CpuProducts, KernelSet, KvType};

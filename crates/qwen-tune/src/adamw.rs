@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use crate::error::TuneError;
 
@@ -61,11 +61,11 @@ impl AdamW {
         gradients: &BTreeMap<String, Tensor>,
         rate: f64,
     ) -> Result<f64, TuneError> {
-        let mut squares = 0.0;
-        for gradient in gradients.values() {
-            squares += gradient.sqr()?.sum_all()?.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
-        }
-        let norm = squares.sqrt();
+        let squares: Vec<Tensor> =
+            gradients.values().map(|gradient| gradient.sqr()?.sum_all()).collect::<candle_core::Result<_>>()?;
+        // A GPU is waited for once.
+        let squares = Tensor::stack(&squares, 0)?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        let norm = squares.iter().sum::<f64>().sqrt();
         let AdamWOptions { beta1, beta2, eps, weight_decay, max_norm } = self.options;
         let shorten = if norm > max_norm { max_norm / norm } else { 1.0 };
         self.steps += 1;
@@ -116,8 +116,6 @@ impl AdamW {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
 
     fn run(steps: std::ops::Range<usize>, optimizer: &mut AdamW, variable: &Var) {

@@ -42,10 +42,21 @@ pub struct Turn {
     /// What the model thinks before it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
+    /// 0: a turn of the assistant that is there for what follows, and not to be learnt; 1, or nothing:
+    /// one to be learnt. (OpenAI's fine-tuning format has the same field.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u8>,
+}
+
+impl Turn {
+    /// Whether a model should learn to say this.
+    pub(crate) fn is_learnt(&self) -> bool {
+        self.role == Speaker::Assistant && self.weight != Some(0)
+    }
 }
 
 /// Turns, the oldest first, of which at least one is the assistant's: a JSON object
-/// `{"messages": [{"role": …, "content": …, "reasoning_content": …}]}` on one line.
+/// `{"messages": [{"role": …, "content": …, "reasoning_content": …, "weight": …}]}` on one line.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct Conversation {
     messages: Vec<Turn>,
@@ -70,11 +81,11 @@ struct Row {
 }
 
 impl Conversation {
-    /// A conversation of these turns; `None` when there is nothing to learn in it: no turn is the
-    /// assistant's, or one of them is empty.
+    /// A conversation of these turns; `None` when there is nothing to learn in it: no turn is one of the
+    /// assistant's that is learnt, or one of them is empty.
     #[must_use]
     pub fn new(messages: Vec<Turn>) -> Option<Self> {
-        let mut answers = messages.iter().filter(|turn| turn.role == Speaker::Assistant).peekable();
+        let mut answers = messages.iter().filter(|turn| turn.is_learnt()).peekable();
         answers.peek()?;
         answers.all(|turn| !turn.content.trim().is_empty()).then_some(Self { messages })
     }
@@ -136,7 +147,9 @@ mod tests {
         let good = r#"{"messages":[{"role":"assistant","content":"b"}]}"#;
         let unanswered = r#"{"messages":[{"role":"user","content":"a"}]}"#;
         let empty = r#"{"messages":[{"role":"assistant","content":" "}]}"#;
+        let unweighted = r#"{"messages":[{"role":"assistant","content":"b","weight":0}]}"#;
         assert_eq!(read(&format!("{good}\n{unanswered}")).unwrap_err(), "row 2: no turn of the assistant has a text");
+        assert_eq!(read(unweighted).unwrap_err(), "row 1: no turn of the assistant has a text");
         assert_eq!(read(&format!("{good}\n\n{empty}")).unwrap_err(), "row 3: no turn of the assistant has a text");
         assert!(read("{\"messages\":[{\"role\":\"nurse\"").unwrap_err().starts_with("row 1: unknown variant `nurse`"));
         assert_eq!(read("\n").unwrap_err(), "row 1: there is no conversation in the file");

@@ -2,7 +2,7 @@
 
 use qwen_runtime::{Chat, ChatTemplate, RuntimeError, TokenId, Tokenizer};
 
-use crate::conversation::{Conversation, Speaker, Turn};
+use crate::conversation::{Conversation, Turn};
 use crate::error::TuneError;
 
 /// A prompt, and the tokens that a model should answer with.
@@ -40,7 +40,7 @@ impl<'a> ExampleEncoder<'a> {
         })
     }
 
-    /// An example for each turn of the assistant; what it thought in earlier turns is left out, as
+    /// An example for each turn of the assistant that is learnt; what it thought in earlier turns is left out, as
     /// it is when a conversation goes on.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl<'a> ExampleEncoder<'a> {
         let mut chat = Chat::new();
         let mut examples = Vec::new();
         for turn in conversation.turns() {
-            if turn.role == Speaker::Assistant {
+            if turn.is_learnt() {
                 examples.push(self.example(&chat, turn)?);
             }
             chat = chat.with_message(turn.role.as_str(), turn.content.trim());

@@ -1,11 +1,11 @@
-//! [`export`]: parameters as a Hugging Face checkpoint.
+//! [`export`] and [`export_adapter`]: parameters as a Hugging Face checkpoint, or as PEFT's adapter.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
-use qwen_runtime::{Architecture, HeadWeights};
+use qwen_runtime::{Adapter, Architecture, Checkpoint, HeadWeights};
 use serde_json::{Value, json};
 
 use crate::error::TuneError;
@@ -40,13 +40,45 @@ impl ExportType {
 pub fn export(parameters: &Parameters, export_type: ExportType, directory: &Path) -> Result<(), TuneError> {
     fs::create_dir_all(directory).map_err(TuneError::io(directory))?;
     let (dtype, name) = export_type.parts();
-    let tensors = parameters.variables().map(|(name, variable)| Ok((name.to_owned(), variable.to_dtype(dtype)?)));
+    let tensors = parameters.weights().map(|(name, tensor)| Ok((name.to_owned(), tensor.to_dtype(dtype)?)));
     let tensors: HashMap<String, Tensor> = tensors.collect::<Result<_, TuneError>>()?;
     let config = format!("{:#}\n", config(parameters.architecture(), name));
     write(&directory.join("model.safetensors"), |path| {
         candle_core::safetensors::save(&tensors, path).map_err(|error| TuneError::state(path, error.to_string()))
     })?;
     write(&directory.join("config.json"), |path| fs::write(path, config).map_err(TuneError::io(path)))
+}
+
+/// Writes what was learnt beside `base` as PEFT does: `adapter_config.json` and
+/// `adapter_model.safetensors`, which also say which base it is.
+///
+/// # Errors
+/// As [`export`]; [`TuneError::Parameter`] when the whole model was learnt.
+pub fn export_adapter(parameters: &Parameters, base: &Checkpoint, directory: &Path) -> Result<(), TuneError> {
+    let Some(options) = parameters.low_rank_options() else {
+        return Err(TuneError::parameter("adapter", "the whole model was learnt, and no adapter"));
+    };
+    fs::create_dir_all(directory).map_err(TuneError::io(directory))?;
+    let tensors = parameters.variables().map(|(name, variable)| (name, variable.as_tensor().clone()));
+    let metadata = HashMap::from([Adapter::metadata_for(base)?]);
+    write(&directory.join("adapter_model.safetensors"), |path| {
+        safetensors::serialize_to_file(tensors, Some(metadata), path)
+            .map_err(|error| TuneError::state(path, error.to_string()))
+    })?;
+    let config = json!({
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base.path().display().to_string(),
+        "r": options.rank,
+        "lora_alpha": options.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    });
+    let config = format!("{config:#}\n");
+    write(&directory.join("adapter_config.json"), |path| fs::write(path, config).map_err(TuneError::io(path)))
 }
 
 fn write(path: &Path, write: impl FnOnce(&Path) -> Result<(), TuneError>) -> Result<(), TuneError> {

@@ -20,33 +20,29 @@ pub fn loss(parameters: &Parameters, rows: &[&PackedRow]) -> std::result::Result
     let batch = Batch::new(parameters, rows, embedding.dtype())?;
     let mut x = embedding.index_select(&batch.tokens(rows, device)?, 0)?; // (rows · len, hidden)
     for layer in 0..architecture.layers {
-        let weight = |tensor| weight(TensorName::Layer(layer, tensor));
-        let normed = rms_norm(&x, weight(L::AttentionNorm)?, architecture.rms_norm_eps)?;
-        let attended = batch.attention(&normed, weight)?;
-        x = (x + linear(&attended, weight(L::Output)?)?)?;
-        let normed = rms_norm(&x, weight(L::FeedForwardNorm)?, architecture.rms_norm_eps)?;
-        let gated = (linear(&normed, weight(L::Gate)?)?.silu()? * linear(&normed, weight(L::Up)?)?)?;
-        x = (x + linear(&gated, weight(L::Down)?)?)?;
+        let vector = |tensor| weight(TensorName::Layer(layer, tensor));
+        let linear = |x: &Tensor, tensor| parameters.product(x, TensorName::Layer(layer, tensor));
+        let normed = rms_norm(&x, vector(L::AttentionNorm)?, architecture.rms_norm_eps)?;
+        let attended = batch.attention(&normed, layer)?;
+        x = (x + linear(&attended, L::Output)?)?;
+        let normed = rms_norm(&x, vector(L::FeedForwardNorm)?, architecture.rms_norm_eps)?;
+        let gated = (linear(&normed, L::Gate)?.silu()? * linear(&normed, L::Up)?)?;
+        x = (x + linear(&gated, L::Down)?)?;
     }
     let (after, wanted) = batch.targets(rows);
     // Logits are computed where something is learnt only.
     let x = x.index_select(&Tensor::new(after, device)?, 0)?; // (targets, hidden)
     let x = rms_norm(&x, weight(TensorName::OutputNorm)?, architecture.rms_norm_eps)?;
     let head = match architecture.head {
-        HeadWeights::Tied => embedding,
-        HeadWeights::Untied => weight(TensorName::Head)?,
+        HeadWeights::Tied => TensorName::Embedding,
+        HeadWeights::Untied => TensorName::Head,
     };
-    let logits = linear(&x, head)?; // (targets, vocab)
+    let logits = parameters.product(&x, head)?; // (targets, vocab)
     let wanted = Tensor::new(wanted, device)?.unsqueeze(1)?;
     let largest = logits.detach().max_keepdim(D::Minus1)?;
     let shifted = logits.broadcast_sub(&largest)?;
     let total = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
     Ok((total - shifted.gather(&wanted, 1)?)?.sum_all()?)
-}
-
-/// `x Wᵀ`.
-fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    x.matmul(&weight.t()?)
 }
 
 /// RMS norm of the last dimension.
@@ -124,24 +120,22 @@ impl<'a> Batch<'a> {
     }
 
     /// Attention of every token to those that it sees, `(rows · len, heads · head_dim)`.
-    fn attention<'w>(
-        &self,
-        x: &Tensor,
-        weight: impl Fn(L) -> std::result::Result<&'w Tensor, TuneError>,
-    ) -> std::result::Result<Tensor, TuneError> {
-        let architecture = self.parameters.architecture();
-        let Self { count, len, .. } = *self;
+    fn attention(&self, x: &Tensor, layer: usize) -> std::result::Result<Tensor, TuneError> {
+        let Self { parameters, count, len, .. } = *self;
+        let architecture = parameters.architecture();
+        let vector = |tensor| parameters.tensor(TensorName::Layer(layer, tensor));
+        let linear = |tensor| parameters.product(x, TensorName::Layer(layer, tensor));
         let (kv, dim, eps) = (architecture.kv_heads, architecture.head_dim, architecture.rms_norm_eps);
         let group = architecture.heads / kv;
         // (rows, kv, group, len, head_dim), since the query heads of a key head follow each other.
-        let query = linear(x, weight(L::Query)?)?.reshape((count, len, kv, group, dim))?;
-        let query = rms_norm(&query, weight(L::QueryNorm)?, eps)?.permute((0, 2, 3, 1, 4))?.contiguous()?;
+        let query = linear(L::Query)?.reshape((count, len, kv, group, dim))?;
+        let query = rms_norm(&query, vector(L::QueryNorm)?, eps)?.permute((0, 2, 3, 1, 4))?.contiguous()?;
         let query = self.rotate(&query)?.reshape((count * kv, group * len, dim))?;
         // (rows, kv, 1, len, head_dim)
-        let key = linear(x, weight(L::Key)?)?.reshape((count, len, kv, 1, dim))?;
-        let key = rms_norm(&key, weight(L::KeyNorm)?, eps)?.permute((0, 2, 3, 1, 4))?.contiguous()?;
+        let key = linear(L::Key)?.reshape((count, len, kv, 1, dim))?;
+        let key = rms_norm(&key, vector(L::KeyNorm)?, eps)?.permute((0, 2, 3, 1, 4))?.contiguous()?;
         let key = self.rotate(&key)?.reshape((count * kv, len, dim))?;
-        let value = linear(x, weight(L::Value)?)?.reshape((count, len, kv, dim))?.transpose(1, 2)?.contiguous()?;
+        let value = linear(L::Value)?.reshape((count, len, kv, dim))?.transpose(1, 2)?.contiguous()?;
         let value = value.reshape((count * kv, len, dim))?;
         let scores = (query.matmul(&key.t()?)? * (1.0 / (dim as f64).sqrt()))?; // (rows · kv, group · len, len)
         let scores = scores.reshape((count, kv, group, len, len))?.broadcast_add(&self.mask)?;

@@ -1,4 +1,4 @@
-//! [`Parameters`]: the weights of a model as variables that gradients are computed for.
+//! [`Parameters`]: the weights of a model, and the variables that gradients are computed for.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,20 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::TuneError;
+use crate::low_rank::{LowRankOptions, pair_names};
 
 /// Standard deviation of new matrices: `initializer_range` of Qwen3's configurations.
 const DEVIATION: f64 = 0.02;
 
-/// Every tensor of a model, by its name in a Hugging Face checkpoint.
+/// The tensors of a model, and those that are learnt: all of them, or narrow ones beside them (LoRA).
 #[derive(Debug)]
 pub struct Parameters {
     architecture: Architecture,
     device: Device,
+    /// Every tensor, by its name in a Hugging Face checkpoint.
+    weights: BTreeMap<String, Tensor>,
     variables: BTreeMap<String, Var>,
+    low_rank: Option<LowRankOptions>,
 }
 
 impl Parameters {
@@ -47,15 +51,31 @@ impl Parameters {
     /// As [`Parameters::random`]; [`TuneError::Model`] for what [`Checkpoint::tensor`] says;
     /// [`TuneError::Parameter`] for quantized weights.
     pub fn of_checkpoint(checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<Self, TuneError> {
-        Self::of(checkpoint.architecture(), device, |name, shape| {
-            let stored = checkpoint.tensor(name)?;
-            let stored_dtype = match stored.dtype {
-                StoredType::F32 => DType::F32,
-                StoredType::F16 => DType::F16,
-                StoredType::BF16 => DType::BF16,
-                _ => return Err(TuneError::parameter("model", "its weights are quantized; training needs plain ones")),
-            };
-            Ok(Tensor::from_raw_buffer(stored.bytes, stored_dtype, &shape, device)?.to_dtype(dtype)?)
+        Self::of(checkpoint.architecture(), device, |name, shape| stored(checkpoint, name, &shape, dtype, device))
+    }
+
+    /// The weights of a checkpoint, frozen, with a new adapter to be learnt.
+    ///
+    /// # Errors
+    /// As [`Parameters::of_checkpoint`]; [`TuneError::Parameter`] for no rank.
+    pub fn low_rank(
+        checkpoint: &Checkpoint,
+        options: LowRankOptions,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self, TuneError> {
+        let architecture = checkpoint.architecture();
+        check(architecture)?;
+        let weights = architecture.tensor_names().map(|name| {
+            let tensor = stored(checkpoint, name, &architecture.shape_of(name), dtype, device)?;
+            Ok((name.in_safetensors(), tensor))
+        });
+        Ok(Self {
+            architecture: architecture.clone(),
+            device: device.clone(),
+            weights: weights.collect::<Result<_, TuneError>>()?,
+            variables: options.variables(architecture, dtype, device)?,
+            low_rank: Some(options),
         })
     }
 
@@ -64,18 +84,14 @@ impl Parameters {
         device: &Device,
         mut tensor: impl FnMut(TensorName, Vec<usize>) -> Result<Tensor, TuneError>,
     ) -> Result<Self, TuneError> {
-        if architecture.attention_bias == AttentionBias::Present {
-            return Err(TuneError::parameter("model", "training knows no biases of attention"));
-        }
-        if architecture.rope.scaling != RopeScaling::None {
-            return Err(TuneError::parameter("model", "training knows no scaled positions"));
-        }
+        check(architecture)?;
         let variables = architecture.tensor_names().map(|name| {
             let variable = Var::from_tensor(&tensor(name, architecture.shape_of(name))?)?;
             Ok((name.in_safetensors(), variable))
         });
-        let variables = variables.collect::<Result<_, TuneError>>()?;
-        Ok(Self { architecture: architecture.clone(), device: device.clone(), variables })
+        let variables: BTreeMap<String, Var> = variables.collect::<Result<_, TuneError>>()?;
+        let weights = variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect();
+        Ok(Self { architecture: architecture.clone(), device: device.clone(), weights, variables, low_rank: None })
     }
 
     /// The shape of the model.
@@ -95,12 +111,60 @@ impl Parameters {
         self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
     }
 
-    /// One tensor, tracked.
+    /// Names and tensors of the model, in the order of names; an adapter's are not among them.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.weights.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// What an adapter that is learnt is like; `None` where the whole model is.
+    pub(crate) fn low_rank_options(&self) -> Option<LowRankOptions> {
+        self.low_rank
+    }
+
+    /// One tensor, tracked where it is learnt.
     pub(crate) fn tensor(&self, name: TensorName) -> Result<&Tensor, TuneError> {
         let name = name.in_safetensors();
-        let variable = self.variables.get(&name);
-        variable.map(Var::as_tensor).ok_or_else(|| TuneError::parameter("model", format!("it has no {name}")))
+        self.weights.get(&name).ok_or_else(|| TuneError::parameter("model", format!("it has no {name}")))
     }
+
+    /// `x Wᵀ` for the matrix of that name, with its adapter: `(rows, in)` to `(rows, out)`.
+    pub(crate) fn product(&self, x: &Tensor, name: TensorName) -> Result<Tensor, TuneError> {
+        let plain = x.matmul(&self.tensor(name)?.t()?)?;
+        let Some(options) = self.low_rank else { return Ok(plain) };
+        let [a, b] = pair_names(name).map(|name| self.variables.get(&name));
+        let (Some(a), Some(b)) = (a, b) else { return Ok(plain) };
+        let narrow = x.matmul(&a.as_tensor().t()?)?; // (rows, rank)
+        Ok((plain + (narrow.matmul(&b.as_tensor().t()?)? * options.scale())?)?)
+    }
+}
+
+/// Fails for what training does not know.
+fn check(architecture: &Architecture) -> Result<(), TuneError> {
+    if architecture.attention_bias == AttentionBias::Present {
+        return Err(TuneError::parameter("model", "training knows no biases of attention"));
+    }
+    if architecture.rope.scaling != RopeScaling::None {
+        return Err(TuneError::parameter("model", "training knows no scaled positions"));
+    }
+    Ok(())
+}
+
+/// A tensor of a checkpoint.
+fn stored(
+    checkpoint: &Checkpoint,
+    name: TensorName,
+    shape: &[usize],
+    dtype: DType,
+    device: &Device,
+) -> Result<Tensor, TuneError> {
+    let stored = checkpoint.tensor(name)?;
+    let stored_dtype = match stored.dtype {
+        StoredType::F32 => DType::F32,
+        StoredType::F16 => DType::F16,
+        StoredType::BF16 => DType::BF16,
+        _ => return Err(TuneError::parameter("model", "its weights are quantized; training needs plain ones")),
+    };
+    Ok(Tensor::from_raw_buffer(&stored.bytes, stored_dtype, shape, device)?.to_dtype(dtype)?)
 }
 
 /// Normally distributed numbers (Box and Muller).

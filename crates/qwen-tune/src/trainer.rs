@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::adamw::{AdamW, AdamWOptions};
@@ -149,7 +149,7 @@ fn of_rows(parameters: &Parameters, rows: &[&PackedRow]) -> Result<Gradients, Tu
     let by_name = parameters
         .variables()
         .filter_map(|(name, variable)| Some((name.to_owned(), found.remove(variable.as_tensor())?.detach())));
-    Ok(Gradients { by_name: by_name.collect(), loss: loss.to_dtype(candle_core::DType::F64)?.to_scalar()? })
+    Ok(Gradients { by_name: by_name.collect(), loss: loss.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_scalar()? })
 }
 
 impl Gradients {

@@ -1,6 +1,7 @@
 //! Who answers: the mode, the model of this process and its defaults for sampling.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
@@ -23,6 +24,10 @@ pub struct ModelArgs {
     /// Checkpoint of the mode `qwen`: `owner/name[@revision][:file.gguf]`, a directory, or a .gguf
     #[arg(long, env = "MODEL", default_value = "Qwen/Qwen3-4B-Thinking-2507")]
     pub model: String,
+    /// Directory of a LoRA adapter, in PEFT's layout, that is merged into the model of the mode `qwen` while it is
+    /// loaded
+    #[arg(long, env = "ADAPTER", value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
     /// When the model is loaded
     #[arg(long, env = "MODEL_LOAD", default_value = "eager")]
     pub model_load: ModelLoad,

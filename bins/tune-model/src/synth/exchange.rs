@@ -1,5 +1,7 @@
 //! [`Exchange`]: a question about a record, and the answer that is right for it.
 
+use clap::ValueEnum;
+
 use super::draw::Draw;
 use super::names;
 use super::patient::Patient;
@@ -28,7 +30,7 @@ impl Expectation {
 }
 
 /// What a question is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Kind {
     /// Drugs that are taken now.
     Medications,
@@ -52,6 +54,17 @@ pub(crate) enum Kind {
     Unknown,
     /// What to do about a symptom.
     Symptom,
+    /// To read back what was written: practice in copying, which answers from a record are made of.
+    Repeat,
+    /// What a substance does to the patient: asked only where it is named, for fine-tuning.
+    Reaction,
+}
+
+impl Kind {
+    /// What is asked unless it is told otherwise.
+    pub(crate) fn usual() -> Vec<Self> {
+        Self::value_variants().iter().copied().filter(|kind| *kind != Self::Reaction).collect()
+    }
 }
 
 /// A question with its answer.
@@ -75,6 +88,8 @@ const WEIGHTS: &[(Kind, u32)] = &[
     (Kind::Change, 4),
     (Kind::Unknown, 5),
     (Kind::Symptom, 15),
+    (Kind::Repeat, 30),
+    (Kind::Reaction, 25),
 ];
 
 const MEDICATIONS: &[&str] = &[
@@ -170,6 +185,16 @@ const CHANGE: &[&str] = &[
     "I want to stop {}. Is that okay?",
     "May I change the dose of {}?",
 ];
+const REPEAT: &[&str] =
+    &["Read this back to me:", "Repeat after me:", "Please write this down as it is:", "Say this again:"];
+const REACTION: &[&str] = &[
+    "What does {} do to me?",
+    "What happens if I get {}?",
+    "How does my body respond to {}?",
+    "what reaction did i have to {}",
+    "Which symptoms does {} cause for me?",
+    "What happened when I was given {}?",
+];
 const UNKNOWN: &[&str] = &[
     "my blood type",
     "my shoe size",
@@ -191,10 +216,11 @@ const UNKNOWN: &[&str] = &[
 const UNKNOWN_FORMS: &[&str] = &["What is {}?", "Tell me {}.", "Do you know {}?", "Can you look up {}?", "I need {}."];
 
 impl Exchange {
-    /// A question that suits the record.
-    pub(crate) fn draw(draw: &mut Draw, patient: &Patient) -> Self {
-        let weights: Vec<u32> = WEIGHTS.iter().map(|(_, weight)| *weight).collect();
-        Self::of_kind(WEIGHTS[draw.weighted(&weights)].0, draw, patient)
+    /// A question of one of some kinds that suits the record.
+    pub(crate) fn draw(draw: &mut Draw, kinds: &[Kind], patient: &Patient) -> Self {
+        let (kinds, weights): (Vec<Kind>, Vec<u32>) =
+            WEIGHTS.iter().copied().filter(|(kind, _)| kinds.contains(kind)).unzip();
+        Self::of_kind(kinds[draw.weighted(&weights)], draw, patient)
     }
 
     /// A question of a kind.
@@ -204,7 +230,10 @@ impl Exchange {
                 let lines = patient.current().map(|drug| format!("{}: {}", drug.name, drug.directions)).collect();
                 list(kind, draw.pick(MEDICATIONS), "current medications", lines)
             }
-            Kind::Allergies => list(kind, draw.pick(ALLERGIES), "allergies", patient.allergies.clone()),
+            Kind::Allergies => {
+                let lines = patient.allergies.iter().map(ToString::to_string).collect();
+                list(kind, draw.pick(ALLERGIES), "allergies", lines)
+            }
             Kind::Conditions => list(kind, draw.pick(CONDITIONS), "conditions", patient.conditions.clone()),
             Kind::Ended => {
                 let line = |drug: &super::patient::Medication| {
@@ -229,6 +258,8 @@ impl Exchange {
                     format!("Your record does not say {}. Your care team can help you with that.", yours(what));
                 words(kind, draw.pick(UNKNOWN_FORMS).replace("{}", what), "That is not in the record.", answer)
             }
+            Kind::Repeat => repeat(draw),
+            Kind::Reaction => reaction(draw, patient),
             Kind::Symptom => {
                 let (question, symptom, disposition) = symptoms::question(draw);
                 Self {
@@ -298,6 +329,33 @@ fn still(draw: &mut Draw, patient: &Patient) -> Exchange {
 fn find<'a>(patient: &'a Patient, drug: &str) -> Option<&'a super::patient::Medication> {
     let of_name = |name: &str| name == drug || bare(name) == drug;
     patient.current().chain(patient.ended()).find(|medication| of_name(&medication.name))
+}
+
+fn repeat(draw: &mut Draw) -> Exchange {
+    let count = draw.between(2, 7);
+    let line = |draw: &mut Draw| match draw.weighted(&[4, 2, 2, 2]) {
+        0 => format!("{}: {}", names::drug(draw), names::directions(draw)),
+        1 => names::condition(draw),
+        2 => names::substance(draw),
+        _ => format!("{} {}", draw.between(100, 999_999), names::drug(draw)),
+    };
+    let lines = format!("- {}", draw.several(count, line).join("\n- "));
+    let question = format!("{}\n{lines}", draw.pick(REPEAT));
+    words(Kind::Repeat, question, "I repeat the lines.", lines)
+}
+
+fn reaction(draw: &mut Draw, patient: &Patient) -> Exchange {
+    let known = patient.allergies.len() as u32;
+    let found = (known > 0 && !draw.chance(15)).then(|| &patient.allergies[draw.between(0, known.max(1) - 1) as usize]);
+    let substance = found.map_or_else(|| names::substance(draw), |allergy| allergy.substance.clone());
+    let found = found.or_else(|| patient.allergies.iter().find(|allergy| allergy.substance == substance));
+    let answer = match found.map(|allergy| allergy.reaction) {
+        Some(Some(reaction)) => format!("Your record names this reaction to {substance}: {reaction}."),
+        Some(None) => format!("Your record lists an allergy to {substance}, without the reaction."),
+        None => format!("Your record lists no allergy to {substance}."),
+    };
+    let question = draw.pick(REACTION).replace("{}", &substance);
+    words(Kind::Reaction, question, "I look for the substance among the allergies.", answer)
 }
 
 fn lab(draw: &mut Draw, patient: &Patient) -> Exchange {

@@ -9,14 +9,17 @@ mod symptoms;
 use llm_client::Role;
 use qwen_tune::{Conversation, Speaker, Turn};
 use triage_api::TriageError;
+use triage_api::conversations::StoredMessage;
 use triage_api::prompt::PromptTemplate;
 
 pub(crate) use draw::Draw;
-pub(crate) use exchange::{Exchange, Expectation};
+pub(crate) use exchange::{Exchange, Expectation, Kind};
 pub(crate) use patient::Patient;
 
 /// Questions about one patient: together they share the prompt's beginning.
 const QUESTIONS: u32 = 7;
+/// So many of a hundred questions follow the one before in the same conversation.
+const FOLLOWING: u32 = 20;
 
 /// What is asked about one patient, and what should be answered.
 pub(crate) struct Sample {
@@ -27,24 +30,35 @@ pub(crate) struct Sample {
 /// Makes samples.
 pub(crate) struct Synth {
     seed: u64,
+    kinds: Vec<Kind>,
     template: PromptTemplate,
 }
 
 impl Synth {
-    pub(crate) fn new(seed: u64) -> Result<Self, TriageError> {
-        Ok(Self { seed, template: PromptTemplate::built_in()? })
+    /// Equal seeds make equal samples; they are of these kinds.
+    pub(crate) fn new(seed: u64, kinds: Vec<Kind>) -> Result<Self, TriageError> {
+        Ok(Self { seed, kinds, template: PromptTemplate::built_in()? })
     }
 
     /// The samples of patient `number`.
     pub(crate) fn patient(&self, number: u64) -> Result<Vec<Sample>, TriageError> {
         let mut draw = Draw::new(self.seed, number);
         let patient = Patient::draw(&mut draw);
-        (0..QUESTIONS).map(|_| self.sample(Exchange::draw(&mut draw, &patient), &patient)).collect()
+        let mut samples: Vec<Sample> = Vec::new();
+        let mut last: Vec<StoredMessage> = Vec::new();
+        for _ in 0..QUESTIONS {
+            let exchange = Exchange::draw(&mut draw, &self.kinds, &patient);
+            // Some questions follow another one.
+            let earlier = if draw.chance(FOLLOWING) { std::mem::take(&mut last) } else { Vec::new() };
+            last = vec![stored("user", &exchange.question), stored("assistant", &exchange.answer)];
+            samples.push(self.sample(exchange, &earlier, &patient)?);
+        }
+        Ok(samples)
     }
 
-    fn sample(&self, exchange: Exchange, patient: &Patient) -> Result<Sample, TriageError> {
+    fn sample(&self, exchange: Exchange, earlier: &[StoredMessage], patient: &Patient) -> Result<Sample, TriageError> {
         let Exchange { question, thought, answer, expectation } = exchange;
-        let prompt = self.template.messages(&patient.summary, &[], &question)?;
+        let prompt = self.template.messages(&patient.summary, earlier, &question)?;
         let mut turns: Vec<Turn> = prompt
             .into_iter()
             .map(|message| Turn {
@@ -55,12 +69,25 @@ impl Synth {
                 },
                 content: message.content,
                 reasoning_content: None,
+                // Answers before the last one are there for what follows.
+                weight: (message.role == Role::Assistant).then_some(0),
             })
             .collect();
-        turns.push(Turn { role: Speaker::Assistant, content: answer, reasoning_content: Some(thought) });
+        let role = Speaker::Assistant;
+        turns.push(Turn { role, content: answer, reasoning_content: Some(thought), weight: None });
         let conversation =
             Conversation::new(turns).ok_or_else(|| TriageError::Prompt("a made-up answer is empty".to_owned()))?;
         Ok(Sample { conversation, expectation })
+    }
+}
+
+fn stored(role: &str, content: &str) -> StoredMessage {
+    StoredMessage {
+        role: role.to_owned(),
+        content: content.to_owned(),
+        timestamp: None,
+        model_name: None,
+        latency_ms: None,
     }
 }
 
@@ -68,11 +95,10 @@ impl Synth {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::exchange::Kind;
     use super::*;
 
     fn samples(seed: u64, patients: u64) -> Vec<Sample> {
-        let synth = Synth::new(seed).unwrap();
+        let synth = Synth::new(seed, Kind::usual()).unwrap();
         (0..patients).flat_map(|number| synth.patient(number).unwrap()).collect()
     }
 
@@ -105,7 +131,7 @@ mod tests {
 
     #[test]
     fn records_are_varied() {
-        let synth = Synth::new(9).unwrap();
+        let synth = Synth::new(9, Kind::usual()).unwrap();
         let patients: Vec<_> = (0..400).map(|number| Patient::draw(&mut Draw::new(synth.seed, number))).collect();
         let with_ended = patients.iter().filter(|patient| patient.ended().next().is_some()).count();
         assert!(with_ended * 5 >= patients.len(), "{with_ended} with ended medications");

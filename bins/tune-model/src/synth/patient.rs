@@ -1,5 +1,7 @@
 //! [`Patient`]: a made-up record in the shape that the server reads, and what is in it.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 use triage_api::records::{Document, PatientSummary};
 
@@ -32,6 +34,25 @@ const NOTES: &[&str] = &[
 const TITLES: &[&str] =
     &["Care Plan", "Visit Summary", "Lab Report", "Referral Letter", "Discharge Summary", "Vaccine Record"];
 
+/// What the patient reacts to.
+pub(crate) struct Allergy {
+    pub(crate) substance: String,
+    pub(crate) reaction: Option<&'static str>,
+    severity: Option<&'static str>,
+}
+
+/// As a prompt shows it.
+impl fmt::Display for Allergy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { substance, .. } = self;
+        match (self.reaction, self.severity) {
+            (Some(reaction), Some(severity)) => write!(f, "{substance} ({reaction}, {severity})"),
+            (Some(only), None) | (None, Some(only)) => write!(f, "{substance} ({only})"),
+            (None, None) => f.write_str(substance),
+        }
+    }
+}
+
 /// A drug that is taken or was.
 pub(crate) struct Medication {
     pub(crate) name: String,
@@ -50,7 +71,7 @@ pub(crate) struct Visit {
 
 /// What a record says, in the words in which a prompt shows it.
 pub(crate) struct Patient {
-    pub(crate) allergies: Vec<String>,
+    pub(crate) allergies: Vec<Allergy>,
     pub(crate) conditions: Vec<String>,
     pub(crate) medications: Vec<Medication>,
     /// Newest first.
@@ -82,7 +103,7 @@ impl Patient {
             summary_metadata: Document::new(),
         };
         Self {
-            allergies: allergies.into_iter().map(|(_, text)| text).collect(),
+            allergies: allergies.into_iter().map(|(_, allergy)| allergy).collect(),
             conditions: conditions.into_iter().map(|(_, text)| text).collect(),
             medications: medications.into_iter().map(|(_, medication)| medication).collect(),
             visits: visits.into_iter().map(|(_, visit)| visit).collect(),
@@ -108,19 +129,22 @@ fn object(value: Value) -> Document {
     }
 }
 
-fn draw_allergies(draw: &mut Draw) -> Vec<(Value, String)> {
+fn draw_allergies(draw: &mut Draw) -> Vec<(Value, Allergy)> {
     let count = draw.weighted(&[30, 40, 20, 10]) as u32;
     let substances = draw.several(count, names::substance);
     let entry = |substance: String| {
         let (reaction, severity) = names::reaction(draw);
-        match draw.weighted(&[70, 15, 15]) {
-            0 => (
-                json!({"substance": substance, "reaction": reaction, "severity": severity}),
-                format!("{substance} ({reaction}, {severity})"),
-            ),
-            1 => (json!({"substance": substance, "reaction": reaction}), format!("{substance} ({reaction})")),
-            _ => (json!({"substance": substance}), substance),
+        let (reaction, severity) = match draw.weighted(&[70, 15, 15]) {
+            0 => (Some(reaction), Some(severity)),
+            1 => (Some(reaction), None),
+            _ => (None, None),
+        };
+        let known = [("reaction", reaction), ("severity", severity)];
+        let mut value = json!({"substance": substance});
+        for (name, text) in known.into_iter().filter_map(|(name, text)| Some((name, text?))) {
+            value[name] = Value::from(text);
         }
+        (value, Allergy { substance, reaction, severity })
     };
     substances.into_iter().map(entry).collect()
 }

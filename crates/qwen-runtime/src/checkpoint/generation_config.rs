@@ -1,9 +1,8 @@
 //! What a checkpoint says about generating: the ids that end a text, and sampling values.
 
-use std::path::Path;
-
 use serde::Deserialize;
 
+use super::files::CheckpointFiles;
 use super::gguf::GgufFile;
 use crate::TokenId;
 use crate::error::RuntimeError;
@@ -49,25 +48,22 @@ impl From<OneOrMore> for Vec<TokenId> {
     }
 }
 
-fn read<T: for<'de> Deserialize<'de> + Default>(path: &Path) -> Result<T, RuntimeError> {
-    match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| RuntimeError::invalid(path, error.to_string())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
-        Err(error) => Err(RuntimeError::io(path, error)),
-    }
+fn read<T: for<'de> Deserialize<'de> + Default>(files: &CheckpointFiles, name: &str) -> Result<T, RuntimeError> {
+    let Some(bytes) = files.read(name)? else { return Ok(T::default()) };
+    serde_json::from_slice(&bytes).map_err(|error| RuntimeError::invalid(&files.path_of(name), error.to_string()))
 }
 
-/// Reads `generation_config.json` in `directory`; the ids also from `config.json`.
-pub(crate) fn from_directory(directory: &Path) -> Result<GenerationDefaults, RuntimeError> {
+/// Reads `generation_config.json`; the ids also from `config.json`.
+pub(crate) fn from_files(files: &CheckpointFiles) -> Result<GenerationDefaults, RuntimeError> {
     #[derive(Default, Deserialize)]
     struct EosOnly {
         eos_token_id: Option<OneOrMore>,
     }
-    let json: GenerationConfigJson = read(&directory.join("generation_config.json"))?;
+    let json: GenerationConfigJson = read(files, "generation_config.json")?;
     let eos = match json.eos_token_id {
         Some(ids) => ids.into(),
         None => {
-            let config: EosOnly = read(&directory.join("config.json"))?;
+            let config: EosOnly = read(files, "config.json")?;
             config.eos_token_id.map(Into::into).unwrap_or_default()
         }
     };
@@ -84,9 +80,8 @@ pub(crate) fn from_directory(directory: &Path) -> Result<GenerationDefaults, Run
 }
 
 /// Reads the metadata of a GGUF file, and a `generation_config.json` beside it where it exists.
-pub(crate) fn from_gguf(file: &GgufFile) -> Result<GenerationDefaults, RuntimeError> {
-    let directory = file.path().parent().unwrap_or(Path::new("."));
-    let mut defaults = from_directory(directory)?;
+pub(crate) fn from_gguf(file: &GgufFile, beside: &CheckpointFiles) -> Result<GenerationDefaults, RuntimeError> {
+    let mut defaults = from_files(beside)?;
     if defaults.eos.is_empty() {
         let named = ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"];
         let id = |value: Option<u64>| value.and_then(|value| TokenId::try_from(value).ok());

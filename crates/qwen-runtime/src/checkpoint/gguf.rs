@@ -132,7 +132,7 @@ impl GgufFile {
     pub(crate) fn tensor(&self, name: &str) -> Option<StoredTensor<'_>> {
         let place = self.tensors.get(name)?;
         let bytes = self.map.get(place.start..place.start + place.len)?;
-        Some(StoredTensor { dtype: place.dtype, shape: place.shape.clone(), bytes })
+        Some(StoredTensor { dtype: place.dtype, shape: place.shape.clone(), bytes: bytes.into() })
     }
 }
 

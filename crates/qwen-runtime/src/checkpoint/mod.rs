@@ -2,8 +2,10 @@
 //!
 //! Owns the file formats. Knows nothing of tensor libraries, tokenizing or engines.
 
+mod adapter;
 mod architecture;
 mod config_json;
+mod files;
 mod generation_config;
 mod gguf;
 mod gguf_metadata;
@@ -15,26 +17,31 @@ mod tensor;
 
 use std::path::{Path, PathBuf};
 
+pub use adapter::Adapter;
 pub use architecture::{Architecture, AttentionBias, HeadWeights, RampBounds, Rope, RopeScaling};
+pub(crate) use files::CheckpointFiles;
+pub use files::EmbeddedFile;
 pub(crate) use generation_config::END_TOKENS;
 pub use generation_config::GenerationDefaults;
 pub(crate) use gguf::GgufFile;
 pub(crate) use safetensors::TensorLocation;
-pub(crate) use template_source::SideFiles;
 pub use tensor::{LayerTensor, StoredTensor, StoredType, TensorName};
 
 use crate::error::RuntimeError;
 use safetensors::SafetensorsFiles;
 
-/// An open checkpoint: a directory with `config.json` and safetensors, or one `.gguf` file.
+/// An open checkpoint: `config.json` and safetensors, in a directory or in the program, or one `.gguf` file.
 ///
 /// Opening reads headers only; every tensor that the model needs is there, with the shape that the
 /// architecture gives it.
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
+    /// The files beside the tensors: tokenizer, template, configuration.
+    files: CheckpointFiles,
     architecture: Architecture,
     store: TensorStore,
+    adapter: Option<Adapter>,
 }
 
 #[derive(Debug)]
@@ -51,19 +58,49 @@ impl Checkpoint {
     /// [`RuntimeError::UnsupportedCheckpoint`], each naming the file.
     pub fn open(path: &Path) -> Result<Self, RuntimeError> {
         let metadata = std::fs::metadata(path).map_err(|source| RuntimeError::io(path, source))?;
-        let (architecture, store) = if metadata.is_dir() {
-            let config = path.join("config.json");
-            let bytes = std::fs::read(&config).map_err(|source| RuntimeError::io(&config, source))?;
-            (config_json::parse(&bytes, &config)?, TensorStore::Safetensors(SafetensorsFiles::open(path)?))
-        } else {
-            let file = GgufFile::open(path)?;
-            (gguf_metadata::architecture(&file)?, TensorStore::Gguf(Box::new(file)))
-        };
-        let checkpoint = Self { path: path.to_owned(), architecture, store };
-        for name in checkpoint.architecture.tensor_names() {
-            checkpoint.tensor(name)?;
+        if metadata.is_dir() {
+            return Self::of_files(CheckpointFiles::Directory(path.to_owned()));
         }
-        Ok(checkpoint)
+        let file = GgufFile::open(path)?;
+        let architecture = gguf_metadata::architecture(&file)?;
+        let files = CheckpointFiles::Directory(path.parent().unwrap_or(Path::new(".")).to_owned());
+        Self { path: path.to_owned(), files, architecture, store: TensorStore::Gguf(Box::new(file)), adapter: None }
+            .complete()
+    }
+
+    /// The checkpoint whose files are part of the program, those of a Hugging Face directory; `name` is
+    /// what messages call it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn embedded(name: &str, files: &'static [EmbeddedFile]) -> Result<Self, RuntimeError> {
+        Self::of_files(CheckpointFiles::Embedded(name.into(), files))
+    }
+
+    fn of_files(files: CheckpointFiles) -> Result<Self, RuntimeError> {
+        const CONFIG: &str = "config.json";
+        let config = files.read(CONFIG)?.ok_or_else(|| files.missing(CONFIG))?;
+        let architecture = config_json::parse(&config, &files.path_of(CONFIG))?;
+        let store = TensorStore::Safetensors(SafetensorsFiles::open(&files)?);
+        Self { path: files.path().to_owned(), files, architecture, store, adapter: None }.complete()
+    }
+
+    /// Itself, if no tensor is missing.
+    fn complete(self) -> Result<Self, RuntimeError> {
+        for name in self.architecture.tensor_names() {
+            self.stored(name)?;
+        }
+        Ok(self)
+    }
+
+    /// The model that an adapter makes of this one.
+    ///
+    /// # Errors
+    /// [`RuntimeError::InvalidAdapter`] when it belongs to another model, or this one is quantized.
+    pub fn with_adapter(mut self, adapter: Adapter) -> Result<Self, RuntimeError> {
+        adapter.check(&self)?;
+        self.adapter = Some(adapter);
+        Ok(self)
     }
 
     /// Where it lies.
@@ -76,12 +113,33 @@ impl Checkpoint {
         &self.architecture
     }
 
-    /// The tensor of that name, its shape checked.
+    /// The tensor of that name, its shape checked. A matrix that an adapter changes is computed, in F32.
     ///
     /// # Errors
     /// [`RuntimeError::InvalidCheckpoint`] when it is missing or has another shape,
     /// [`RuntimeError::UnsupportedCheckpoint`] when its type is not known.
     pub fn tensor(&self, name: TensorName) -> Result<StoredTensor<'_>, RuntimeError> {
+        let stored = self.stored(name)?;
+        let Some(adapter) = self.adapter.as_ref().filter(|adapter| adapter.changes(name)) else { return Ok(stored) };
+        let mut values = vec![0.0; stored.shape.iter().product()];
+        stored.dtype.widen(&stored.bytes, &mut values);
+        self.release(&stored.bytes);
+        adapter.add_to(name, &mut values);
+        let bytes: Vec<u8> = values.into_iter().flat_map(f32::to_le_bytes).collect();
+        Ok(StoredTensor { dtype: StoredType::F32, shape: stored.shape, bytes: bytes.into() })
+    }
+
+    /// The type that [`Checkpoint::tensor`] gives a tensor, without computing it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::tensor`].
+    pub fn tensor_type(&self, name: TensorName) -> Result<StoredType, RuntimeError> {
+        let changed = self.adapter.as_ref().is_some_and(|adapter| adapter.changes(name));
+        if changed { Ok(StoredType::F32) } else { Ok(self.stored(name)?.dtype) }
+    }
+
+    /// The tensor as it is in the files.
+    fn stored(&self, name: TensorName) -> Result<StoredTensor<'_>, RuntimeError> {
         let (text, found) = match &self.store {
             TensorStore::Safetensors(files) => {
                 let text = name.in_safetensors();
@@ -121,7 +179,13 @@ impl Checkpoint {
 
     /// Where a tensor lies in the files of a directory, its shape checked; `None` for a GGUF file.
     pub(crate) fn location(&self, name: TensorName) -> Result<Option<TensorLocation<'_>>, RuntimeError> {
-        let stored = self.tensor(name)?;
+        let stored = self.stored(name)?;
+        if self.adapter.is_some() || matches!(self.files, CheckpointFiles::Embedded(..)) {
+            return Err(RuntimeError::unsupported(
+                &self.path,
+                "it is no directory as it stands: write it to one first",
+            ));
+        }
         match &self.store {
             TensorStore::Safetensors(files) => Ok(files.location(&name.in_safetensors(), stored.dtype)),
             TensorStore::Gguf(_) => Ok(None),
@@ -134,8 +198,8 @@ impl Checkpoint {
     /// [`RuntimeError::Io`] or [`RuntimeError::InvalidCheckpoint`].
     pub fn generation_defaults(&self) -> Result<GenerationDefaults, RuntimeError> {
         match &self.store {
-            TensorStore::Safetensors(_) => generation_config::from_directory(&self.path),
-            TensorStore::Gguf(file) => generation_config::from_gguf(file),
+            TensorStore::Safetensors(_) => generation_config::from_files(&self.files),
+            TensorStore::Gguf(file) => generation_config::from_gguf(file, &self.files),
         }
     }
 
@@ -145,12 +209,9 @@ impl Checkpoint {
         self.gguf()?.integer("general.file_type")
     }
 
-    /// The directory of the files beside the tensors: tokenizer, template, configuration.
-    pub(crate) fn directory(&self) -> &Path {
-        match &self.store {
-            TensorStore::Safetensors(_) => &self.path,
-            TensorStore::Gguf(_) => self.path.parent().unwrap_or(Path::new(".")),
-        }
+    /// The files beside the tensors: tokenizer, template, configuration.
+    pub(crate) fn side_files(&self) -> &CheckpointFiles {
+        &self.files
     }
 
     /// The GGUF file, if the checkpoint is one.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ::safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-use super::mapped_file::MappedFile;
+use super::files::{CheckpointFiles, FileBytes};
 use super::tensor::{StoredTensor, StoredType};
 use crate::error::RuntimeError;
 
@@ -36,7 +36,7 @@ pub(crate) struct TensorLocation<'a> {
 /// The open safetensors files of a checkpoint.
 #[derive(Debug)]
 pub(crate) struct SafetensorsFiles {
-    shards: Vec<(PathBuf, MappedFile)>,
+    shards: Vec<(PathBuf, FileBytes)>,
     tensors: HashMap<String, TensorPlace>,
 }
 
@@ -46,11 +46,11 @@ struct Index {
 }
 
 impl SafetensorsFiles {
-    /// Opens every file of the checkpoint in `directory` and reads the headers.
-    pub(crate) fn open(directory: &Path) -> Result<Self, RuntimeError> {
+    /// Opens every file with tensors and reads the headers.
+    pub(crate) fn open(directory: &CheckpointFiles) -> Result<Self, RuntimeError> {
         let mut files = Self { shards: Vec::new(), tensors: HashMap::new() };
-        for path in shard_paths(directory)? {
-            files.add(path)?;
+        for name in shard_names(directory)? {
+            files.add(directory.path_of(&name), directory.open(&name)?)?;
         }
         Ok(files)
     }
@@ -65,8 +65,7 @@ impl SafetensorsFiles {
         self.shards.iter().for_each(|(_, map)| map.release(map));
     }
 
-    fn add(&mut self, path: PathBuf) -> Result<(), RuntimeError> {
-        let map = MappedFile::open(&path)?;
+    fn add(&mut self, path: PathBuf, map: FileBytes) -> Result<(), RuntimeError> {
         let (header_len, metadata) =
             SafeTensors::read_metadata(&map).map_err(|error| RuntimeError::invalid(&path, error.to_string()))?;
         // The data follow the 8 bytes of the header's length and the header itself.
@@ -101,7 +100,7 @@ impl SafetensorsFiles {
         let bytes = bytes.ok_or_else(|| {
             RuntimeError::invalid(path, format!("tensor {name} does not have the length of its shape"))
         })?;
-        Ok(Some(StoredTensor { dtype, shape: place.shape.clone(), bytes }))
+        Ok(Some(StoredTensor { dtype, shape: place.shape.clone(), bytes: bytes.into() }))
     }
 }
 
@@ -115,26 +114,17 @@ impl SafetensorsFiles {
 }
 
 /// The one file, or the files that the index names.
-fn shard_paths(directory: &Path) -> Result<Vec<PathBuf>, RuntimeError> {
-    let index_path = directory.join(INDEX);
-    let bytes = match std::fs::read(&index_path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![directory.join(SINGLE)]),
-        Err(error) => return Err(RuntimeError::io(&index_path, error)),
-    };
+fn shard_names(directory: &CheckpointFiles) -> Result<Vec<String>, RuntimeError> {
+    let Some(bytes) = directory.read(INDEX)? else { return Ok(vec![SINGLE.to_owned()]) };
+    let path = directory.path_of(INDEX);
     let index: Index =
-        serde_json::from_slice(&bytes).map_err(|error| RuntimeError::invalid(&index_path, error.to_string()))?;
-    let names: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
-    names
-        .into_iter()
-        .map(|name| {
-            // A shard lies beside its index: a path that leads elsewhere is not followed.
-            let inside = !name.is_empty() && !name.contains(['/', '\\']) && name != "..";
-            if inside {
-                Ok(directory.join(name))
-            } else {
-                Err(RuntimeError::invalid(&index_path, format!("shard {name:?}")))
-            }
-        })
-        .collect()
+        serde_json::from_slice(&bytes).map_err(|error| RuntimeError::invalid(&path, error.to_string()))?;
+    let names: BTreeSet<String> = index.weight_map.into_values().collect();
+    for name in &names {
+        // A shard lies beside its index: a path that leads elsewhere is not followed.
+        if name.is_empty() || name.contains(['/', '\\']) || name == ".." {
+            return Err(RuntimeError::invalid(&path, format!("shard {name:?}")));
+        }
+    }
+    Ok(names.into_iter().collect())
 }

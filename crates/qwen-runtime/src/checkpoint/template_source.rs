@@ -1,72 +1,40 @@
 //! The chat template's text and the JSON files beside the tensors, wherever a checkpoint keeps them.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::Checkpoint;
+use super::files::CheckpointFiles;
 use crate::error::RuntimeError;
 
-/// A directory with tokenizer, template and configuration; there may be tensors beside them, or not.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SideFiles<'a> {
-    directory: &'a Path,
-}
-
-impl<'a> SideFiles<'a> {
-    /// The files in `directory`.
-    pub(crate) fn of(directory: &'a Path) -> Self {
-        Self { directory }
-    }
-
-    /// Where they lie.
-    pub(crate) fn directory(self) -> &'a Path {
-        self.directory
-    }
-
+impl CheckpointFiles {
     /// `tokenizer_config.json`; null when there is none.
-    pub(crate) fn tokenizer_config(self) -> Result<Value, RuntimeError> {
+    pub(crate) fn tokenizer_config(&self) -> Result<Value, RuntimeError> {
         self.json("tokenizer_config.json")
     }
 
     /// `config.json`; null when there is none.
-    pub(crate) fn config(self) -> Result<Value, RuntimeError> {
+    pub(crate) fn config(&self) -> Result<Value, RuntimeError> {
         self.json("config.json")
     }
 
     /// The template: `chat_template.jinja`, else that of `tokenizer_config.json`.
-    pub(crate) fn chat_template(self) -> Result<Option<String>, RuntimeError> {
-        match self.text("chat_template.jinja")? {
-            Some(text) => Ok(Some(text)),
+    pub(crate) fn chat_template(&self) -> Result<Option<String>, RuntimeError> {
+        const NAME: &str = "chat_template.jinja";
+        match self.read(NAME)? {
+            Some(bytes) => String::from_utf8(bytes.into_owned())
+                .map(Some)
+                .map_err(|error| RuntimeError::invalid(&self.path_of(NAME), error.to_string())),
             None => Ok(self.tokenizer_config()?.get("chat_template").and_then(default_template)),
         }
     }
 
-    fn json(self, name: &str) -> Result<Value, RuntimeError> {
-        match self.text(name)? {
-            Some(text) => serde_json::from_str(&text)
-                .map_err(|error| RuntimeError::invalid(&self.directory.join(name), error.to_string())),
-            None => Ok(Value::Null),
-        }
-    }
-
-    /// A file, if there is one of that name.
-    fn text(self, name: &str) -> Result<Option<String>, RuntimeError> {
-        let path = self.directory.join(name);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(RuntimeError::io(&path, error)),
-        }
+    fn json(&self, name: &str) -> Result<Value, RuntimeError> {
+        let Some(bytes) = self.read(name)? else { return Ok(Value::Null) };
+        serde_json::from_slice(&bytes).map_err(|error| RuntimeError::invalid(&self.path_of(name), error.to_string()))
     }
 }
 
 impl Checkpoint {
-    /// The files beside the tensors.
-    pub(crate) fn side_files(&self) -> SideFiles<'_> {
-        SideFiles::of(self.directory())
-    }
-
     /// The template of the side files, else a GGUF file's.
     pub(crate) fn chat_template(&self) -> Result<Option<String>, RuntimeError> {
         let found = self.side_files().chat_template()?;

@@ -1,5 +1,7 @@
 //! Tensors as a checkpoint stores them, and their names in its two file formats.
 
+use std::borrow::Cow;
+
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
@@ -119,7 +121,7 @@ pub struct StoredTensor<'a> {
     /// Dimensions, the contiguous one last: a matrix is `(out, in)`.
     pub shape: Vec<usize>,
     /// The encoded values; their length fits `dtype` and `shape`.
-    pub bytes: &'a [u8],
+    pub bytes: Cow<'a, [u8]>,
 }
 
 /// A tensor's place in the model.

@@ -28,7 +28,7 @@ impl WeightForm {
     pub fn suited_to(self, checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
         if let Self::Quantized(_) = self {
             for name in checkpoint.architecture().tensor_names() {
-                if checkpoint.tensor(name)?.dtype.is_quantized() {
+                if checkpoint.tensor_type(name)?.is_quantized() {
                     return Ok(Self::Stored);
                 }
             }
@@ -41,7 +41,7 @@ impl WeightForm {
     /// # Errors
     /// Those of [`Checkpoint::tensor`].
     pub fn dtype(self, checkpoint: &Checkpoint, name: TensorName) -> Result<StoredType, RuntimeError> {
-        let stored = checkpoint.tensor(name)?.dtype;
+        let stored = checkpoint.tensor_type(name)?;
         Ok(match self {
             Self::Dequantized if stored.is_quantized() => StoredType::F32,
             Self::Stored | Self::Dequantized => stored,

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::gguf_writer::Value;
 use super::imatrix::Importance;
 use super::options::{FileType, QuantizeOptions};
-use crate::checkpoint::{Architecture, Checkpoint, RampBounds, RopeScaling, SideFiles};
+use crate::checkpoint::{Architecture, Checkpoint, CheckpointFiles, RampBounds, RopeScaling};
 use crate::error::RuntimeError;
 use crate::tokenizer::GgufLists;
 
@@ -64,7 +64,7 @@ pub(super) fn entries_without_checkpoint(
     name: &str,
     architecture: &Architecture,
     file_type: FileType,
-    tokenizer: Option<SideFiles<'_>>,
+    tokenizer: Option<&CheckpointFiles>,
 ) -> Result<Vec<(String, Value)>, RuntimeError> {
     let mut entries = Entries::default();
     put_general(&mut entries, name, architecture.weights());
@@ -170,8 +170,8 @@ fn put_rope(entries: &mut Entries, architecture: &Architecture, path: &Path) -> 
     Ok(())
 }
 
-fn put_tokenizer(entries: &mut Entries, files: SideFiles<'_>, rows: usize) -> Result<(), RuntimeError> {
-    let lists = GgufLists::of_directory(files.directory(), rows)?;
+fn put_tokenizer(entries: &mut Entries, files: &CheckpointFiles, rows: usize) -> Result<(), RuntimeError> {
+    let lists = GgufLists::of_files(files, rows)?;
     let tokenizer_config = files.tokenizer_config()?;
     let config = files.config()?;
     entries.text("tokenizer.ggml.model", "gpt2");

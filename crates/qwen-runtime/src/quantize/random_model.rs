@@ -14,7 +14,7 @@ use super::options::{ExistingFile, FileType};
 use super::output_file::OutputFile;
 use super::rows::{Fault, RowCodec};
 use super::{metadata, mix};
-use crate::checkpoint::{Architecture, SideFiles, StoredType};
+use crate::checkpoint::{Architecture, CheckpointFiles, StoredType};
 use crate::error::RuntimeError;
 
 /// Standard deviation of the weights: `initializer_range` of the published configurations.
@@ -62,8 +62,9 @@ pub fn random_model(
 ) -> Result<(), RuntimeError> {
     let architecture = architecture.clone().validated(target)?;
     let mut output = OutputFile::create(target, options.existing)?;
-    let tokenizer = options.tokenizer.as_deref().map(SideFiles::of);
-    let metadata = metadata::entries_without_checkpoint(&options.name, &architecture, options.file_type, tokenizer)?;
+    let tokenizer = options.tokenizer.clone().map(CheckpointFiles::Directory);
+    let metadata =
+        metadata::entries_without_checkpoint(&options.name, &architecture, options.file_type, tokenizer.as_ref())?;
     let tensors = tensors(&architecture, options.file_type, target)?;
     output.write(&gguf_writer::header(&metadata, &tensors))?;
     let total = tensors.iter().map(|tensor| tensor.len).sum();

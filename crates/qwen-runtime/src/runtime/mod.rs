@@ -66,12 +66,23 @@ impl Runtime {
     /// # Errors
     /// Whatever is wrong with the checkpoint or the configuration, by name.
     pub fn load(path: &Path, config: RuntimeConfig, progress: &dyn Fn(LoadProgress)) -> Result<Self, RuntimeError> {
-        let checkpoint = Checkpoint::open(path)?;
+        Self::of_checkpoint(&Checkpoint::open(path)?, config, progress)
+    }
+
+    /// Loads an open checkpoint: one in the program, or one with an adapter.
+    ///
+    /// # Errors
+    /// As [`Runtime::load`].
+    pub fn of_checkpoint(
+        checkpoint: &Checkpoint,
+        config: RuntimeConfig,
+        progress: &dyn Fn(LoadProgress),
+    ) -> Result<Self, RuntimeError> {
         progress(LoadProgress::Tokenizer);
-        let language = Language::of_checkpoint(&checkpoint, config.defaults.clone())?;
+        let language = Language::of_checkpoint(checkpoint, config.defaults.clone())?;
         let context = config.max_context.min(checkpoint.architecture().max_context);
         let engine =
-            loading::load_engine(&checkpoint, &config, &|done, total| progress(LoadProgress::Weights { done, total }))?;
+            loading::load_engine(checkpoint, &config, &|done, total| progress(LoadProgress::Weights { done, total }))?;
         Self::start(engine, language, context, config.max_waiting)
     }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Tokenizer;
 use super::gguf::{CONTROL, NORMAL, QWEN2_PATTERN, UNUSED, USER_DEFINED};
+use crate::checkpoint::CheckpointFiles;
 use crate::error::RuntimeError;
 
 /// The lists, as llama.cpp's convert_hf_to_gguf.py makes them.
@@ -22,13 +23,11 @@ pub(crate) struct GgufLists {
 }
 
 impl GgufLists {
-    /// The lists for the `tokenizer.json` in `directory` and an embedding of `rows`.
-    pub(crate) fn of_directory(directory: &Path, rows: usize) -> Result<Self, RuntimeError> {
-        let path = directory.join("tokenizer.json");
+    /// The lists for the `tokenizer.json` among `files` and an embedding of `rows`.
+    pub(crate) fn of_files(files: &CheckpointFiles, rows: usize) -> Result<Self, RuntimeError> {
+        let (json, path) = Tokenizer::json_of(files)?;
         // What this crate cannot use is not written either.
-        drop(Tokenizer::from_file(&path)?);
-        let bytes = std::fs::read(&path).map_err(|source| RuntimeError::io(&path, source))?;
-        let json = serde_json::from_slice(&bytes).map_err(|error| RuntimeError::invalid(&path, error.to_string()))?;
+        drop(Tokenizer::from_value(json.clone(), &path)?);
         Self::from_value(&json, rows, &path)
     }
 

@@ -8,7 +8,8 @@ mod gguf;
 mod gguf_lists;
 mod text_stream;
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 pub(crate) use gguf_lists::GgufLists;
@@ -16,7 +17,7 @@ use serde_json::Value;
 pub use text_stream::TextStream;
 
 use crate::TokenId;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, CheckpointFiles};
 use crate::error::RuntimeError;
 use crate::sampling::KnownTokens;
 
@@ -41,6 +42,10 @@ struct TokenText {
     special: bool,
 }
 
+fn parse(bytes: &[u8], path: &Path) -> Result<Value, RuntimeError> {
+    serde_json::from_slice(bytes).map_err(|error| RuntimeError::invalid(path, error.to_string()))
+}
+
 impl Tokenizer {
     /// The tokenizer of a checkpoint: its `tokenizer.json`, else a GGUF file's metadata.
     ///
@@ -48,10 +53,11 @@ impl Tokenizer {
     /// [`RuntimeError::Io`], [`RuntimeError::InvalidCheckpoint`] or
     /// [`RuntimeError::UnsupportedCheckpoint`].
     pub fn of_checkpoint(checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
-        let path = checkpoint.directory().join("tokenizer.json");
-        match checkpoint.gguf() {
-            Some(gguf) if !path.is_file() => Self::from_value(gguf::tokenizer_json(gguf)?, gguf.path()),
-            _ => Self::from_file(&path),
+        match (checkpoint.gguf(), Self::json_of(checkpoint.side_files())) {
+            (Some(gguf), Err(RuntimeError::Io { source, .. })) if source.kind() == ErrorKind::NotFound => {
+                Self::from_value(gguf::tokenizer_json(gguf)?, gguf.path())
+            }
+            (_, found) => found.and_then(|(json, path)| Self::from_value(json, &path)),
         }
     }
 
@@ -61,8 +67,15 @@ impl Tokenizer {
     /// As [`Tokenizer::of_checkpoint`].
     pub fn from_file(path: &Path) -> Result<Self, RuntimeError> {
         let bytes = std::fs::read(path).map_err(|source| RuntimeError::io(path, source))?;
-        let value = serde_json::from_slice(&bytes).map_err(|error| RuntimeError::invalid(path, error.to_string()))?;
-        Self::from_value(value, path)
+        Self::from_value(parse(&bytes, path)?, path)
+    }
+
+    /// The `tokenizer.json` among some files, and its place for messages.
+    fn json_of(files: &CheckpointFiles) -> Result<(Value, PathBuf), RuntimeError> {
+        const NAME: &str = "tokenizer.json";
+        let path = files.path_of(NAME);
+        let bytes = files.read(NAME)?.ok_or_else(|| files.missing(NAME))?;
+        Ok((parse(&bytes, &path)?, path))
     }
 
     fn from_value(mut json: Value, path: &Path) -> Result<Self, RuntimeError> {

@@ -74,7 +74,7 @@ pub(crate) fn values(stored: &StoredTensor<'_>) -> Vec<f32> {
         StoredType::Q6K => GgmlDType::Q6K,
     };
     let shape = stored.shape.clone();
-    let tensor = ggml_file::qtensor_from_ggml(dtype, stored.bytes, shape, &Device::Cpu).unwrap();
+    let tensor = ggml_file::qtensor_from_ggml(dtype, &stored.bytes, shape, &Device::Cpu).unwrap();
     tensor.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 

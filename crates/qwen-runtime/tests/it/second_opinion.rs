@@ -93,7 +93,7 @@ fn opinion(directory: &Path, config: &Value, tokens: &[u32]) -> Vec<f32> {
     let mut tensors = std::collections::HashMap::new();
     for name in checkpoint.architecture().tensor_names() {
         let stored = checkpoint.tensor(name).unwrap();
-        let tensor = Tensor::from_raw_buffer(stored.bytes, DType::BF16, &stored.shape, &Device::Cpu).unwrap();
+        let tensor = Tensor::from_raw_buffer(&stored.bytes, DType::BF16, &stored.shape, &Device::Cpu).unwrap();
         tensors.insert(TensorName::in_safetensors(name), tensor.to_dtype(DType::F32).unwrap());
     }
     let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);

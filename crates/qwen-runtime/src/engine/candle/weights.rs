@@ -28,7 +28,7 @@ impl Loader<'_> {
     pub(super) fn matrix(&self, name: TensorName) -> Result<Weight, RuntimeError> {
         let stored = self.checkpoint.tensor(name)?;
         if stored.dtype.is_quantized() && self.weights != WeightForm::Dequantized {
-            return Ok(Weight::quantized(ggml_type(stored.dtype), stored.bytes, &stored.shape, self.device)?);
+            return Ok(Weight::quantized(ggml_type(stored.dtype), &stored.bytes, &stored.shape, self.device)?);
         }
         Ok(Weight::Dense(self.dense(&stored)?))
     }
@@ -46,14 +46,14 @@ impl Loader<'_> {
     }
 
     fn dense(&self, stored: &StoredTensor<'_>) -> candle_core::Result<Tensor> {
-        let raw = |dtype| Tensor::from_raw_buffer(stored.bytes, dtype, &stored.shape, self.device);
+        let raw = |dtype| Tensor::from_raw_buffer(&stored.bytes, dtype, &stored.shape, self.device);
         let tensor = match stored.dtype {
             StoredType::F32 => raw(DType::F32)?,
             StoredType::F16 => raw(DType::F16)?,
             StoredType::BF16 => raw(DType::BF16)?,
             quantized => {
                 let shape = stored.shape.clone();
-                ggml_file::qtensor_from_ggml(ggml_type(quantized), stored.bytes, shape, self.device)?
+                ggml_file::qtensor_from_ggml(ggml_type(quantized), &stored.bytes, shape, self.device)?
                     .dequantize(self.device)?
             }
         };

@@ -62,10 +62,10 @@ impl<'a> Loader<'a> {
     ) -> Result<Self, RuntimeError> {
         let (mut sizes, mut total) = (Vec::new(), 0);
         for name in checkpoint.architecture().tensor_names() {
-            let stored = checkpoint.tensor(name)?;
-            if let [rows, columns] = stored.shape[..] {
+            let shape = checkpoint.architecture().shape_of(name);
+            if let [rows, columns] = shape[..] {
                 sizes.push((form.dtype(checkpoint, name)?, rows, columns));
-                total += stored.bytes.len();
+                total += checkpoint.tensor_type(name)?.tensor_bytes(&shape).unwrap_or(0);
             }
         }
         progress(0, total);
@@ -77,7 +77,7 @@ impl<'a> Loader<'a> {
     pub(super) fn vector(&self, name: TensorName) -> Result<Vec<f32>, RuntimeError> {
         let stored = self.checkpoint.tensor(name)?;
         let mut values = vec![0.0; stored.shape.iter().product()];
-        stored.dtype.widen(stored.bytes, &mut values).ok_or_else(|| {
+        stored.dtype.widen(&stored.bytes, &mut values).ok_or_else(|| {
             RuntimeError::unsupported(self.checkpoint.path(), format!("{} is quantized, a vector", name.in_gguf()))
         })?;
         Ok(values)
