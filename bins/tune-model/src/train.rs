@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
     let (data, training, out) = (&config.data, &config.training, &config.data.out);
     let (start, folder) = match (&config.model, &data.tokenizer, &data.base) {
         (Some(model), Some(tokenizer), None) => (Start::New(model), tokenizer),
-        (None, None, Some(base)) => (Start::Trained(Checkpoint::open(base)?), base),
+        (None, None, Some(base)) => (Start::Trained(Box::new(Checkpoint::open(base)?)), base),
         _ => bail!(
             "{}: a new model has a [model] and a tokenizer; one that is trained on has a base, and neither",
             arguments.config.display()
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
 /// What training begins with.
 enum Start<'a> {
     New(&'a Model),
-    Trained(Checkpoint),
+    Trained(Box<Checkpoint>),
 }
 
 fn language(start: &Start<'_>, folder: &Path) -> Result<(Tokenizer, ChatTemplate)> {

@@ -5,6 +5,7 @@
 mod chat;
 mod contract;
 mod cpu;
+mod embedded;
 mod generation;
 mod golden;
 mod hostile;
