@@ -125,7 +125,7 @@ fn wrong_usage_is_2_and_failures_are_1() {
         (&["-m", model, "--kernels", "mmx"], 2, "mmx"),
         (&["-m", model, "-ctk", "f16", "-ctv", "f32"], 2, "one type"),
         (&["-m", model, "--engine", "candle", "-t", "1,2"], 2, "one number of threads"),
-        (&["-m", model, "--engine", "candle", "-ctk", "f16"], 2, "f32 only"),
+        (&["-m", model, "--engine", "candle", "-ctk", "f16"], 2, "the type that it computes in"),
         (&["-m", model, "--quantize", "q4_k_m"], 2, "quantized already"),
         (&["-m", model, "--quantize", "q3_k_m"], 2, "nothing to quantize to"),
         (&["-m", model, "--engine", "candle", "--quantize", "q8_0"], 2, "candle does not quantize"),
