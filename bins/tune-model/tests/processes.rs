@@ -127,7 +127,7 @@ fn bad_rows_are_named() {
     let row = format!(r#"{{"messages":[{{"role":"user","content":"{long}"}},{{"role":"assistant","content":"x"}}]}}"#);
     fs::write(&data, format!("{row}\n{good}")).unwrap();
     let error = refused(&run(folder.path(), &TRAIN));
-    assert!(error.contains("data.jsonl, row 1: ") && error.contains("row_length is 1400"), "{error}");
+    assert!(error.contains("data.jsonl, row 1: ") && error.contains("the row length is 2000"), "{error}");
 
     fs::write(&data, good).unwrap();
     fs::write(folder.path().join("mini.toml"), CONFIG.replace("seed = 1", "seed = 1\nsead = 2")).unwrap();
