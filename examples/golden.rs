@@ -72,7 +72,7 @@ struct LogitsArgs {
     /// Which engine computes.
     #[arg(long, value_enum, default_value_t = EngineChoice::Candle)]
     engine: EngineChoice,
-    /// Where the candle engine computes: cpu, cuda[:N] or metal[:N], the last two in builds with that feature.
+    /// Where the candle engine computes: `cpu`, `cuda[:N]` or `metal[:N]`, the last two in builds with that feature.
     #[arg(long, default_value = "cpu")]
     device: ComputeDevice,
     /// Greedy tokens after each prompt; ends of sequence are not obeyed.

@@ -83,7 +83,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) engine: Option<EngineName>,
 
-    /// Where it computes: cpu, cuda[:N] or metal[:N] (the last two in builds with that feature).
+    /// Where it computes: `cpu`, `cuda[:N]` or `metal[:N]` (the last two in builds with that feature).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: ComputeDevice,
 
