@@ -77,18 +77,17 @@ impl Config {
 impl Model {
     /// The shape of the model, with a row for each token.
     pub(crate) fn architecture(&self, vocab_size: usize) -> Architecture {
-        let model = self;
         Architecture {
-            hidden_size: model.hidden_size,
-            layers: model.layers,
-            heads: model.heads,
-            kv_heads: model.kv_heads,
-            head_dim: model.head_dim,
-            intermediate_size: model.intermediate_size,
+            hidden_size: self.hidden_size,
+            layers: self.layers,
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            intermediate_size: self.intermediate_size,
             vocab_size,
             rms_norm_eps: 1e-6,
-            max_context: model.max_context,
-            rope: Rope { theta: model.rope_theta, scaling: RopeScaling::None },
+            max_context: self.max_context,
+            rope: Rope { theta: self.rope_theta, scaling: RopeScaling::None },
             head: HeadWeights::Tied,
             attention_bias: AttentionBias::Absent,
         }

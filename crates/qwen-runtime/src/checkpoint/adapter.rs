@@ -151,7 +151,9 @@ impl Adapter {
     /// Fails unless everything in it has its place in `checkpoint`.
     pub(super) fn check(&self, checkpoint: &Checkpoint) -> Result<(), RuntimeError> {
         let fault = |reason: String| Err(RuntimeError::adapter(&self.path, reason));
-        if self.base.as_ref().is_some_and(|base| checkpoint.fingerprint().is_ok_and(|own| own != *base)) {
+        if let Some(base) = &self.base
+            && checkpoint.fingerprint()? != *base
+        {
             return fault(format!("it was trained on another model than {}", checkpoint.path().display()));
         }
         let architecture = checkpoint.architecture();
