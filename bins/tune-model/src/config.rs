@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use qwen_runtime::{Architecture, AttentionBias, HeadWeights, Rope, RopeScaling};
-use qwen_tune::{AdamWOptions, Schedule};
+use qwen_tune::{AdamWOptions, MuonOptions, Schedule};
 use serde::{Deserialize, Serialize};
 
 /// A training configuration.
@@ -55,8 +55,20 @@ pub(crate) struct Training {
     warm_up: usize,
     floor: f64,
     weight_decay: f64,
+    /// What changes the matrices between embedding and logits.
+    #[serde(default)]
+    optimizer: Optimizer,
     /// Steps between checkpoints.
     pub(crate) save_every: usize,
+}
+
+/// How matrices are changed; embedding, logits and vectors are AdamW's always.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Optimizer {
+    #[default]
+    AdamW,
+    Muon,
 }
 
 impl Config {
@@ -101,5 +113,10 @@ impl Training {
 
     pub(crate) fn adamw(&self) -> AdamWOptions {
         AdamWOptions { weight_decay: self.weight_decay, ..AdamWOptions::default() }
+    }
+
+    pub(crate) fn muon(&self) -> Option<MuonOptions> {
+        let options = MuonOptions { weight_decay: self.weight_decay, ..MuonOptions::default() };
+        (self.optimizer == Optimizer::Muon).then_some(options)
     }
 }

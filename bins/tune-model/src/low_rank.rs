@@ -34,6 +34,7 @@ pub(crate) fn run(arguments: &LowRankArguments) -> Result<()> {
         schedule: Schedule::new(learning_rate, steps / 20, steps, FLOOR)?,
         // So few weights need not be kept small.
         adamw: AdamWOptions { weight_decay: 0.0, ..AdamWOptions::default() },
+        muon: None,
     };
     let alpha = arguments.alpha.unwrap_or(2.0 * rank as f64);
     let device = open_device(arguments.compute.device)?;

@@ -22,7 +22,7 @@ impl Verdict {
         let right = match &sample.expectation {
             Expectation::List(_, lines) if lines.is_empty() => reply == expected,
             Expectation::List(_, lines) => {
-                let mut listed: Vec<&str> = reply.lines().filter_map(|line| line.strip_prefix("- ")).collect();
+                let mut listed = listed(reply);
                 let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
                 listed.sort_unstable();
                 lines.sort_unstable();
@@ -32,6 +32,14 @@ impl Verdict {
             Expectation::Words(_) => reply == expected,
         };
         Self { right, whole: answer.reply.is_some() && answer.ended }
+    }
+}
+
+/// The entries of a list, one a line or all in one.
+fn listed(reply: &str) -> Vec<&str> {
+    match reply.split_once(": ") {
+        Some((_, line)) if !reply.contains("\n- ") => line.strip_suffix('.').unwrap_or(line).split("; ").collect(),
+        _ => reply.lines().filter_map(|line| line.strip_prefix("- ")).collect(),
     }
 }
 
@@ -75,6 +83,13 @@ fn interval(hits: u32, of: u32) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_are_read_in_both_forms() {
+        assert_eq!(listed("These:\n- A 5mg: one; two.\n- B"), ["A 5mg: one; two.", "B"]);
+        assert_eq!(listed("These: Latex (Rash, mild); Milk."), ["Latex (Rash, mild)", "Milk"]);
+        assert_eq!(listed("These: Latex."), ["Latex"]);
+    }
 
     #[test]
     fn intervals_are_wilsons() {

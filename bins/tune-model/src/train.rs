@@ -35,6 +35,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
         seed: training.seed,
         schedule: training.schedule()?,
         adamw: training.adamw(),
+        muon: training.muon(),
     };
     let device = open_device(arguments.compute.device)?;
     let (parameters, of) = match &start {

@@ -4,13 +4,17 @@
 //! tree of tokens in which what conversations have in common is computed once.
 
 mod adamw;
+mod composed;
 mod conversation;
 mod device;
 mod error;
 mod example;
 mod export;
+mod fused;
 mod low_rank;
+mod muon;
 mod network;
+mod operations;
 mod order;
 mod packing;
 mod parameters;
@@ -30,6 +34,7 @@ pub use error::TuneError;
 pub use example::{Example, ExampleEncoder};
 pub use export::{ExportType, export, export_adapter};
 pub use low_rank::LowRankOptions;
+pub use muon::MuonOptions;
 pub use network::loss;
 pub use packing::{PackedRow, Target, pack};
 pub use parameters::Parameters;

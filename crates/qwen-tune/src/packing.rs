@@ -49,6 +49,12 @@ impl PackedRow {
         }
         visible
     }
+
+    /// The angles of rotary position embedding, `(tokens, pairs)`, in radians (arXiv 2104.09864).
+    pub(crate) fn angles(&self, theta: f64, pairs: usize) -> impl Iterator<Item = f64> + '_ {
+        let of = move |position: u32, pair: usize| f64::from(position) / theta.powf(pair as f64 / pairs as f64);
+        self.positions.iter().flat_map(move |&position| (0..pairs).map(move |pair| of(position, pair)))
+    }
 }
 
 /// Packs examples into rows of at most `len` tokens, in their order: those that follow each other

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use crate::adamw::{AdamW, AdamWOptions};
 use crate::error::TuneError;
+use crate::muon::{Muon, MuonOptions};
 use crate::network::loss;
 use crate::order::Order;
 use crate::packing::PackedRow;
@@ -28,6 +29,8 @@ pub struct TrainerOptions {
     pub schedule: Schedule,
     /// The optimizer's numbers.
     pub adamw: AdamWOptions,
+    /// Another optimizer for the matrices between embedding and logits; AdamW where there is none.
+    pub muon: Option<MuonOptions>,
 }
 
 /// What a step did.
@@ -55,7 +58,8 @@ pub struct Trainer<'a> {
     rows: &'a [PackedRow],
     order: Order,
     /// It counts the steps too.
-    optimizer: AdamW,
+    adamw: AdamW,
+    muon: Option<Muon>,
 }
 
 /// The summed loss of some rows, and its gradients by the variables' names.
@@ -78,21 +82,25 @@ impl<'a> Trainer<'a> {
             return Err(TuneError::parameter("rows_per_step, threads", "both must be at least 1"));
         }
         let order = Order::new(options.seed, rows.len());
-        Ok(Self { options, parameters, rows, order, optimizer: AdamW::new(options.adamw) })
+        let (adamw, muon) = (AdamW::new(options.adamw), options.muon.map(Muon::new));
+        Ok(Self { options, parameters, rows, order, adamw, muon })
     }
 
     /// Goes on behind `steps` steps, with the optimizer's tensors of that time; the parameters must be
     /// those of that time too.
     #[must_use]
     pub fn resume(mut self, steps: usize, optimizer: &BTreeMap<String, Tensor>) -> Self {
-        self.optimizer = AdamW::resume(self.options.adamw, steps, optimizer);
+        self.adamw = AdamW::resume(self.options.adamw, steps, optimizer);
+        self.muon = self.options.muon.map(|options| Muon::resume(options, optimizer));
         self
     }
 
     /// Steps that are done, and the optimizer's tensors.
     #[must_use]
     pub fn state(&self) -> (usize, BTreeMap<String, Tensor>) {
-        self.optimizer.state()
+        let (steps, mut tensors) = self.adamw.state();
+        tensors.extend(self.muon.iter().flat_map(Muon::state));
+        (steps, tensors)
     }
 
     /// The next step; `None` when all are done.
@@ -101,7 +109,7 @@ impl<'a> Trainer<'a> {
     /// [`TuneError::Compute`], also when the loss is no number any more: the parameters are as they
     /// were before the step then.
     pub fn step(&mut self) -> Result<Option<StepReport>, TuneError> {
-        let step = self.optimizer.steps();
+        let step = self.adamw.steps();
         let TrainerOptions { rows_per_step, threads, schedule, .. } = self.options;
         if step >= schedule.steps() {
             return Ok(None);
@@ -118,10 +126,20 @@ impl<'a> Trainer<'a> {
             *gradient = (&*gradient / targets as f64)?;
         }
         let rate = schedule.rate(step);
-        let gradient_norm = self.optimizer.step(self.parameters.variables(), &by_name, rate)?;
+        let (hidden, others): (Vec<_>, Vec<_>) =
+            self.parameters.variables().partition(|(name, variable)| self.muon.is_some() && is_hidden(name, variable));
+        let gradient_norm = self.adamw.step(others.into_iter(), &by_name, rate)?;
+        if let Some(muon) = &mut self.muon {
+            muon.step(&hidden, &by_name, rate, threads)?;
+        }
         let tokens = rows.iter().map(|row| row.tokens.len()).sum();
         Ok(Some(StepReport { step, loss: loss / targets as f64, gradient_norm, rate, tokens, targets }))
     }
+}
+
+/// Whether a variable is a matrix between embedding and logits.
+fn is_hidden(name: &str, variable: &Var) -> bool {
+    variable.rank() == 2 && name.starts_with("model.layers.")
 }
 
 /// The gradients of all rows, in a fixed order. On a processor each thread has every so many-th row, one

@@ -10,7 +10,7 @@ use super::symptoms::{self, Disposition};
 /// What an answer must say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Expectation {
-    /// Exactly these lines, as a list.
+    /// Exactly these entries of the record.
     List(Kind, Vec<String>),
     /// What to do.
     Disposition(Disposition),
@@ -273,11 +273,12 @@ impl Exchange {
     }
 }
 
+/// Entries are listed as the record lists them: drugs one a line, the others in one line.
 fn list(kind: Kind, question: &str, what: &str, lines: Vec<String>) -> Exchange {
-    let answer = if lines.is_empty() {
-        format!("Your record lists no {what}.")
-    } else {
-        format!("Your record lists these {what}:\n- {}", lines.join("\n- "))
+    let answer = match kind {
+        _ if lines.is_empty() => format!("Your record lists no {what}."),
+        Kind::Allergies | Kind::Conditions => format!("Your record lists these {what}: {}.", lines.join("; ")),
+        _ => format!("Your record lists these {what}:\n- {}", lines.join("\n- ")),
     };
     let thought = format!("They ask about {what}. I list what the record says.");
     Exchange { question: question.to_owned(), thought, answer, expectation: Expectation::List(kind, lines) }

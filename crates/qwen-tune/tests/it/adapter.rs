@@ -25,7 +25,7 @@ fn learnt(base: &Checkpoint, steps: usize) -> Parameters {
     let rows = pack(&examples(20), 64).unwrap();
     let adamw = AdamWOptions { weight_decay: 0.0, ..AdamWOptions::default() };
     let schedule = Schedule::new(1e-2, 0, steps, 1.0).unwrap();
-    let options = TrainerOptions { rows_per_step: 3, threads: 1, seed: 1, schedule, adamw };
+    let options = TrainerOptions { rows_per_step: 3, threads: 1, seed: 1, schedule, adamw, muon: None };
     let mut trainer = Trainer::new(&parameters, &rows, options).unwrap();
     let mut losses = Vec::new();
     while let Some(report) = trainer.step().unwrap() {

@@ -3,7 +3,7 @@
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
 use qwen_runtime::{Checkpoint, CpuConfig, CpuEngine, Engine, HeadWeights, KvType, LogitsAt, SequenceStep};
-use qwen_tune::{Example, ExportType, PackedRow, Parameters, export, loss, pack};
+use qwen_tune::{Example, ExportType, PackedRow, Parameters, TuneError, export, loss, pack};
 
 use crate::{examples, parameters, tiny};
 
@@ -60,11 +60,13 @@ fn examples_packed_together_are_as_alone() {
     assert_same_sum(&parameters, &[packed.backward().unwrap()], &each);
 }
 
-/// What fills up the shorter rows changes nothing.
+/// What fills up the shorter rows changes nothing; and a row alone, which a processor computes in fused
+/// operations, is as it is in candle's own.
 #[test]
 fn rows_computed_together_are_as_alone() {
     let parameters = parameters(HeadWeights::Tied, DType::F64);
-    let rows = [row_of(&examples(1)), row_of(&examples(5)), row_of(&examples(3))];
+    let rows = [row_of(&examples(1)), row_of(&examples(40)), row_of(&examples(3))];
+    assert!(rows[1].tokens.len() > 128, "attention is computed in parts of 64 tokens");
     let rows: Vec<&PackedRow> = rows.iter().collect();
     let together = loss(&parameters, &rows).unwrap();
     let alone: f64 = rows.iter().map(|row| loss_of(&parameters, row)).sum();
@@ -81,6 +83,16 @@ fn assert_same_sum(parameters: &Parameters, some: &[GradStore], others: &[GradSt
         };
         let off = (sum(some) - sum(others)).unwrap().abs().unwrap();
         assert!(off.flatten_all().unwrap().max(0).unwrap().to_scalar::<f64>().unwrap() < 1e-10, "{name}");
+    }
+}
+
+#[test]
+fn a_token_that_has_no_row_is_refused() {
+    let parameters = parameters(HeadWeights::Tied, DType::F32);
+    for (prompt, answer) in [([1, 40], [2]), ([1, 2], [40])] {
+        let row = row_of(&[Example { prompt: prompt.to_vec(), answer: answer.to_vec() }]);
+        assert!(matches!(loss(&parameters, &[&row]), Err(TuneError::Compute(_))));
+        assert!(matches!(loss(&parameters, &[&row, &row]), Err(TuneError::Compute(_))));
     }
 }
 

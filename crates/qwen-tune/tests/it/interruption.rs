@@ -5,7 +5,9 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 use qwen_runtime::HeadWeights;
-use qwen_tune::{PackedRow, Parameters, RunDirectory, StepReport, Trainer, TuneError, pack};
+use qwen_tune::{
+    MuonOptions, PackedRow, Parameters, RunDirectory, StepReport, Trainer, TrainerOptions, TuneError, pack,
+};
 
 use crate::{examples, options, tiny};
 
@@ -14,7 +16,9 @@ const STEPS: usize = 14;
 /// A run that saves every fourth step, and ends without a word after `until` more steps.
 fn run(directory: &Path, rows: &[PackedRow], until: usize) -> Result<Vec<StepReport>, TuneError> {
     let parameters = Parameters::random(&tiny(HeadWeights::Tied), 5, DType::F32, &Device::Cpu)?;
-    let mut trainer = Trainer::new(&parameters, rows, options(STEPS))?;
+    // With both optimizers, so that the state of both is kept.
+    let options = TrainerOptions { muon: Some(MuonOptions::default()), ..options(STEPS) };
+    let mut trainer = Trainer::new(&parameters, rows, options)?;
     let files = RunDirectory::open(directory, "this run")?;
     if let Some(saved) = files.load(&parameters)? {
         trainer = trainer.resume(saved.steps, &saved.optimizer);
@@ -70,6 +74,6 @@ fn nothing_to_learn_and_nobody_to_do_it_are_refused() {
     let parameters = Parameters::random(&tiny(HeadWeights::Tied), 5, DType::F32, &Device::Cpu).unwrap();
     assert!(matches!(Trainer::new(&parameters, &[], options(9)), Err(TuneError::Parameter { .. })));
     let rows = pack(&examples(3), 40).unwrap();
-    let idle = qwen_tune::TrainerOptions { threads: 0, ..options(9) };
+    let idle = TrainerOptions { threads: 0, ..options(9) };
     assert!(matches!(Trainer::new(&parameters, &rows, idle), Err(TuneError::Parameter { .. })));
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 use qwen_runtime::HeadWeights;
-use qwen_tune::{Parameters, Trainer, TrainerOptions, pack};
+use qwen_tune::{MuonOptions, Parameters, Schedule, Trainer, TrainerOptions, pack};
 
 use crate::{examples, options, tiny};
 
@@ -26,6 +26,16 @@ fn the_first_steps_are_as_they_were() {
 fn copying_is_learnt() {
     let losses = curve(options(400));
     assert!(losses[0] > 3.5 && losses[399] < 0.2, "{} to {}", losses[0], losses[399]);
+}
+
+/// In fewer steps than AdamW needs, each at the rate that was best for it of 1e-3 to 4e-2.
+#[test]
+fn muon_learns_it_sooner() {
+    let schedule = Schedule::new(2e-2, 5, 200, 0.1).unwrap();
+    let adamw = TrainerOptions { schedule, ..options(200) };
+    let muon = TrainerOptions { muon: Some(MuonOptions::default()), ..adamw };
+    let (muon, adamw) = (curve(muon)[30], curve(adamw)[30]);
+    assert!(muon < 0.2 && muon < adamw / 4.0, "{muon} and {adamw}");
 }
 
 #[test]

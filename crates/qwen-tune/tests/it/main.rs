@@ -54,5 +54,6 @@ fn options(steps: usize) -> TrainerOptions {
         seed: 1,
         schedule: Schedule::new(3e-3, 5, steps, 0.1).unwrap(),
         adamw: AdamWOptions::default(),
+        muon: None,
     }
 }
