@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
         options: ChatOptions::default(),
         timeout: Some(Duration::from_secs(300)),
     };
-    let mut answer = client.stream(client.entry(None)?, request).await?;
+    let mut answer = client.stream(client.default_entry(), request).await?;
     let mut out = std::io::stdout();
     while let Some(event) = answer.next().await {
         match event? {

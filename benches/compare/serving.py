@@ -80,7 +80,7 @@ class Server:
 def serve(arguments: argparse.Namespace, model: str, template: str | None, *more: str) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder:
         command = [f"{arguments.target}/release/chat-server", "--llm-mode", "qwen", "--model", model]
-        command += ["--chat-api-host", "127.0.0.1", "--chat-api-port", "0", "--data-dir", folder]
+        command += ["--chat-api-host", "127.0.0.1", "--chat-api-port", "0", "--chat-admin-port", "0", "--data-dir", folder]
         command += ["--threads", str(arguments.threads), "--max-query-chars", "40000", *more]
         if template is not None:
             path = pathlib.Path(folder, "template.jinja")

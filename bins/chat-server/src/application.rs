@@ -2,27 +2,30 @@
 //!
 //! The only file that sees the whole chain from store to socket.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::dev::Server;
 use anyhow::{Context, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use triage_api::decisions::Decisions;
 use triage_api::prompt::PromptTemplate;
 use triage_api::remote::{DbApi, DbApiConfig};
 use triage_api::sqlite::SqliteStores;
-use triage_api::{Stores, TriageService, http};
+use triage_api::{Stores, Switchboard, TriageService, http};
 
 use crate::models;
 use crate::settings::{Settings, StoreSettings};
 
 /// Name of the SQLite file under the data folder.
-const DATABASE_FILE: &str = "carepath.db";
+pub(crate) const DATABASE_FILE: &str = "carepath.db";
 
 /// The service, listening.
 pub struct Application {
     server: Server,
     port: u16,
+    admin: Server,
+    admin_port: u16,
     sqlite: Option<SqliteStores>,
     signals: Signals,
 }
@@ -45,15 +48,18 @@ impl Application {
             None => PromptTemplate::built_in()?,
         };
         let (stores, sqlite) = open(&settings.store).await?;
+        let decisions = sqlite.as_ref().map(|sqlite| Arc::new(sqlite.decisions.clone()) as Arc<dyn Decisions>);
+        let switchboard = Arc::new(Switchboard::new(llm.clone(), decisions));
+        switchboard.restore().await.context("reading what operators decided")?;
         // From here on a signal ends the service in order.
         let signals = Signals::new()?;
-        let listener =
-            TcpListener::bind(settings.address).with_context(|| format!("listening on {}", settings.address))?;
-        let port = listener.local_addr()?.port();
+        let (listener, port) = bind(settings.address).context("CHAT_API_HOST, CHAT_API_PORT")?;
+        let (admin_listener, admin_port) = bind(settings.admin.address).context("CHAT_ADMIN_HOST, CHAT_ADMIN_PORT")?;
 
         tracing::info!(
             address = %settings.address,
             port,
+            admin_port,
             mode = llm.default_entry().name(),
             model = %llm.default_entry().model(),
             store = stores.kind,
@@ -61,10 +67,12 @@ impl Application {
             version = env!("CARGO_PKG_VERSION"),
             "serving"
         );
-        llm.default_entry().preload();
+        llm.registry().entries().iter().for_each(|entry| entry.preload());
+        let admin = http::listen_admin(admin_listener, Arc::clone(&switchboard), settings.admin.token)?;
+        tokio::spawn(async move { switchboard.follow().await });
         let service = Arc::new(TriageService::new(stores, llm, prompt, settings.limits));
         let server = http::listen(listener, service, settings.http, settings.server)?;
-        Ok(Self { server, port, sqlite, signals })
+        Ok(Self { server, port, admin, admin_port, sqlite, signals })
     }
 
     /// The port that it listens on.
@@ -72,13 +80,19 @@ impl Application {
         self.port
     }
 
+    /// The port of the operators' interface.
+    pub fn admin_port(&self) -> u16 {
+        self.admin_port
+    }
+
     /// Serves until SIGTERM or SIGINT; what runs then is finished first.
     ///
     /// # Errors
     /// When the server fails, or a second signal does not let it finish.
     pub async fn run_until_stopped(mut self) -> anyhow::Result<()> {
-        let handle = self.server.handle();
+        let (handle, admin) = (self.server.handle(), self.admin.handle());
         let mut serving = tokio::spawn(self.server);
+        tokio::spawn(self.admin);
         tokio::select! {
             ended = &mut serving => return Ok(ended??),
             () = self.signals.next() => tracing::info!("stopping: no new requests, running ones finish"),
@@ -91,12 +105,21 @@ impl Application {
             }
         }
         serving.await??;
+        // Operators see a service that stops until it has stopped.
+        admin.stop(true).await;
         if let Some(sqlite) = self.sqlite {
             sqlite.close().await;
         }
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// A listener, and its port.
+fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, u16)> {
+    let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
 }
 
 async fn open(store: &StoreSettings) -> anyhow::Result<(Stores, Option<SqliteStores>)> {

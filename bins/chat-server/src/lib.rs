@@ -5,10 +5,14 @@
 
 pub mod application;
 pub mod cli;
+pub mod ctl;
+pub mod doctor;
 pub mod dotenv;
+pub mod model_file;
 pub mod model_loader;
 pub mod models;
 mod runtime_settings;
 pub mod setting_list;
 pub mod settings;
+mod system_memory;
 pub mod telemetry;

@@ -7,18 +7,21 @@ use std::process::ExitCode;
 use chat_server::application::Application;
 use chat_server::cli::{Cli, Command};
 use chat_server::settings::Settings;
-use chat_server::{dotenv, setting_list, telemetry};
+use chat_server::{ctl, doctor, dotenv, setting_list, telemetry};
 
 fn main() -> ExitCode {
     // Before any thread starts: it changes the process's environment.
     if let Err(error) = dotenv::load() {
         return failed(&error);
     }
-    let cli = Cli::read();
-    if let Some(Command::Settings) = cli.command {
-        return setting_list::print();
-    }
-    match Settings::try_from(cli).and_then(serve) {
+    let (mut cli, matches) = Cli::read();
+    let done = match cli.command.take() {
+        Some(Command::Settings) => return setting_list::print(),
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments, cli, &matches),
+        Some(Command::Ctl(arguments)) => ctl::run(arguments, cli.admin.chat_admin_token),
+        None => Settings::try_from(cli).and_then(serve),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }

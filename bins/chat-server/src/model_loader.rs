@@ -1,4 +1,4 @@
-//! Brings the model of the mode `qwen` into memory: from the cache, else from the Hub.
+//! Brings a model into memory: from the cache, else from the Hub.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,33 +9,58 @@ use llm_client::{LoadStage, LoadedModel, ModelIdentity, ModelLoader};
 use model_cache::{
     CacheConfig, FetchEvent, FetchLimits, ModelCache, ModelFiles, ModelInUse, ModelSpec, ModelsLock, Network, Refresh,
 };
-use qwen_runtime::{Adapter, Checkpoint, LoadProgress, Runtime, RuntimeConfig, RuntimeError};
+use qwen_runtime::{
+    Adapter, Checkpoint, ComputeDevice, EngineConfig, LoadProgress, Runtime, RuntimeConfig, RuntimeError,
+};
 use secrecy::ExposeSecret;
 
 use crate::cli::CacheArgs;
-use crate::settings::Settings;
+use crate::system_memory::SystemMemory;
 
-/// Loads what `MODEL` names.
+/// Which model, and what it runs on.
 #[derive(Debug)]
-pub struct CachedModelLoader {
+pub struct ModelSource {
     spec: ModelSpec,
-    cache: ModelCache,
     adapter: Option<PathBuf>,
     runtime: RuntimeConfig,
+}
+
+impl ModelSource {
+    /// The model that `spec` names, with an adapter.
+    ///
+    /// # Errors
+    /// When `spec` cannot be read.
+    pub fn new(spec: &str, adapter: Option<PathBuf>, runtime: RuntimeConfig) -> anyhow::Result<Self> {
+        Ok(Self { spec: spec.parse()?, adapter, runtime })
+    }
+
+    /// Where it comes from.
+    pub(crate) fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// What it runs on.
+    pub(crate) fn runtime(&self) -> &RuntimeConfig {
+        &self.runtime
+    }
+}
+
+/// Loads a model that the cache has, or fetches it first.
+#[derive(Debug)]
+pub struct CachedModelLoader {
+    source: ModelSource,
+    cache: ModelCache,
     /// Keeps `fetch-model prune` from the model that was loaded last.
     in_use: Mutex<Option<ModelInUse>>,
 }
 
 impl CachedModelLoader {
-    /// A loader for the model that `settings` name; nothing is read yet.
+    /// A loader for a model; nothing is read yet.
     ///
     /// # Errors
-    /// When `MODEL`, the token or the endpoint cannot be used.
-    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let cache = ModelCache::new(cache_config(&settings.cache)?)?;
-        let runtime = settings.runtime.clone();
-        let (spec, adapter) = (settings.model.model.parse()?, settings.model.adapter.clone());
-        Ok(Self { spec, cache, adapter, runtime, in_use: Mutex::default() })
+    /// When the cache's settings cannot be used.
+    pub fn new(cache: &CacheArgs, source: ModelSource) -> anyhow::Result<Self> {
+        Ok(Self { source, cache: ModelCache::new(cache_config(cache)?)?, in_use: Mutex::default() })
     }
 
     fn files(&self, report: &dyn Fn(LoadStage)) -> Result<ModelFiles, String> {
@@ -49,7 +74,7 @@ impl CachedModelLoader {
                 // The receiver lives as long as this future.
                 let _ = sender.send(event);
             };
-            let mut fetch = std::pin::pin!(self.cache.fetch(&self.spec, &on_event));
+            let mut fetch = std::pin::pin!(self.cache.fetch(&self.source.spec, &on_event));
             let mut percent = None;
             loop {
                 tokio::select! {
@@ -66,21 +91,32 @@ impl CachedModelLoader {
         fetched.map_err(|error| error.with_causes())
     }
 
-    fn runtime(&self, path: &Path, progress: &dyn Fn(LoadProgress)) -> Result<Runtime, RuntimeError> {
+    /// The model in memory; refused before anything is loaded where it does not fit.
+    fn runtime(&self, path: &Path, progress: &dyn Fn(LoadProgress)) -> Result<Runtime, String> {
+        let checkpoint = self.checkpoint(path).map_err(in_one_line)?;
+        let on_processor =
+            matches!(self.source.runtime.engine, EngineConfig::Cpu(_) | EngineConfig::Candle(ComputeDevice::Cpu));
+        if let Some(memory) = SystemMemory::now().filter(|_| on_processor) {
+            memory.require(Runtime::memory(&checkpoint, &self.source.runtime).map_err(in_one_line)?)?;
+        }
+        Runtime::of_checkpoint(&checkpoint, self.source.runtime.clone(), progress).map_err(in_one_line)
+    }
+
+    fn checkpoint(&self, path: &Path) -> Result<Checkpoint, RuntimeError> {
         let mut checkpoint = Checkpoint::open(path)?;
-        if let Some(adapter) = &self.adapter {
+        if let Some(adapter) = &self.source.adapter {
             checkpoint = checkpoint.with_adapter(Adapter::open(adapter)?)?;
             tracing::info!(adapter = %adapter.display(), "the adapter is merged into the model");
         }
-        Runtime::of_checkpoint(&checkpoint, self.runtime.clone(), progress)
+        Ok(checkpoint)
     }
 
     /// What is going on, for those who ask; the log gets it where it begins and where something is not as it should be.
     fn stage(&self, event: &FetchEvent, percent: &mut Option<u8>) -> LoadStage {
-        let mut stage = format!("fetching {}", self.spec);
+        let mut stage = format!("fetching {}", self.source.spec);
         match event {
             FetchEvent::Started { total_bytes, resumed_bytes, .. } => {
-                tracing::info!(model = %self.spec, total_bytes, resumed_bytes, "fetching the model");
+                tracing::info!(model = %self.source.spec, total_bytes, resumed_bytes, "fetching the model");
             }
             FetchEvent::Progress { done_bytes, total_bytes, .. } => {
                 *percent =
@@ -88,18 +124,23 @@ impl CachedModelLoader {
             }
             FetchEvent::Waiting { reason, delay } => {
                 let seconds = delay.as_secs_f32();
-                tracing::warn!(model = %self.spec, seconds, "the download waits: {reason}");
+                tracing::warn!(model = %self.source.spec, seconds, "the download waits: {reason}");
                 stage = format!("{stage}; waiting: {reason}");
             }
-            FetchEvent::Warning { message } => tracing::warn!(model = %self.spec, "{message}"),
-            FetchEvent::Finished { .. } => tracing::info!(model = %self.spec, "the model is in the cache"),
+            FetchEvent::Warning { message } => tracing::warn!(model = %self.source.spec, "{message}"),
+            FetchEvent::Finished { .. } => tracing::info!(model = %self.source.spec, "the model is in the cache"),
             _ => {}
         }
         LoadStage { stage, percent: *percent }
     }
 }
 
-fn cache_config(cache: &CacheArgs) -> anyhow::Result<CacheConfig> {
+/// With its causes, for an operator.
+fn in_one_line(error: RuntimeError) -> String {
+    format!("{:#}", anyhow::Error::new(error))
+}
+
+pub(crate) fn cache_config(cache: &CacheArgs) -> anyhow::Result<CacheConfig> {
     let token = cache.huggingface_token.as_ref().or(cache.hf_token.as_ref());
     let lock = cache.models_lock.as_ref().map(|path| {
         let text = fs::read_to_string(path).with_context(|| format!("MODELS_LOCK: cannot read {}", path.display()))?;
@@ -126,7 +167,7 @@ fn cache_config(cache: &CacheArgs) -> anyhow::Result<CacheConfig> {
 
 impl ModelLoader for CachedModelLoader {
     fn identity(&self) -> ModelIdentity {
-        ModelIdentity { name: self.spec.to_string(), revision: None }
+        ModelIdentity { name: self.source.spec.to_string(), revision: None }
     }
 
     fn load(&self, report: &dyn Fn(LoadStage)) -> Result<LoadedModel, String> {
@@ -137,18 +178,15 @@ impl ModelLoader for CachedModelLoader {
             Err(error) => tracing::warn!("{}; the model is not marked as in use", error.with_causes()),
         }
         tracing::info!(model = %files.name, "loading the model");
-        let runtime = self
-            .runtime(&files.path, &|progress| {
-                report(match progress {
-                    LoadProgress::Tokenizer => LoadStage { stage: "loading the tokenizer".to_owned(), percent: None },
-                    LoadProgress::Weights { done, total } => LoadStage {
-                        stage: "loading the model".to_owned(),
-                        percent: (done * 100).checked_div(total).and_then(|percent| u8::try_from(percent).ok()),
-                    },
-                });
-            })
-            // With its causes, in one line for an operator.
-            .map_err(|error| format!("{:#}", anyhow::Error::new(error)))?;
+        let runtime = self.runtime(&files.path, &|progress| {
+            report(match progress {
+                LoadProgress::Tokenizer => LoadStage { stage: "loading the tokenizer".to_owned(), percent: None },
+                LoadProgress::Weights { done, total } => LoadStage {
+                    stage: "loading the model".to_owned(),
+                    percent: (done * 100).checked_div(total).and_then(|percent| u8::try_from(percent).ok()),
+                },
+            });
+        })?;
         Ok(LoadedModel { runtime, identity: ModelIdentity { name: files.name, revision: files.revision } })
     }
 }

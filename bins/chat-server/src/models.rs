@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use llm_client::{
-    Backend, ChatOptions, Entry, LlmClient, LoadPolicy, MockBackend, OpenAiBackend, OpenAiConfig, QwenBackend,
+    Backend, ChatOptions, Entry, LlmClient, LoadPolicy, MemoryBudget, MockBackend, OpenAiBackend, OpenAiConfig,
+    QwenBackend, Registry,
 };
 
 use crate::cli::ModelLoad;
-use crate::model_loader::CachedModelLoader;
+use crate::model_file::{Load, ModelEntry};
+use crate::model_loader::{CachedModelLoader, ModelSource};
 use crate::settings::Settings;
 
 /// CarePath's name of its default model, and the first name of the mode that answers with it.
 const QWEN: &str = "qwen";
 const QWEN_ALIASES: [&str; 2] = ["Qwen3-4B-Thinking-2507", "gguf"];
 /// The mode of any OpenAI-compatible server.
-const OPENAI: &str = "openai";
+pub(crate) const OPENAI: &str = "openai";
 /// CarePath's mode of a hosted model.
 const HF_QWEN: &str = "hf-qwen2.5";
 /// Where CarePath's `hf-qwen2.5` mode asks.
@@ -25,11 +27,36 @@ const HF_ROUTER: &str = "https://router.huggingface.co/v1";
 /// A client with every mode that `settings` allow, whose default is `settings.mode`.
 ///
 /// # Errors
-/// When no mode has that name, or a mode's settings cannot be used.
+/// When no mode has that name, two have the same, or a mode's settings cannot be used.
 pub fn client(settings: &Settings) -> anyhow::Result<LlmClient> {
     let delay = Duration::from_millis(settings.model.mock_word_delay_ms);
     let mut entries = vec![Entry::new("mock", Backend::Mock(MockBackend::with_word_delay(delay)))];
-    entries.push(qwen(settings)?);
+    let budget = settings.models.as_ref().and_then(|file| file.memory).map(|size| MemoryBudget::new(size.0));
+    match &settings.models {
+        Some(file) => {
+            for (mode, model) in &file.models {
+                let entry = described(settings, mode, model, budget.as_ref());
+                entries.push(entry.with_context(|| format!("MODELS_FILE: models.{mode}"))?);
+            }
+        }
+        None => entries.push(qwen(settings)?),
+    }
+    entries.extend(remote(settings)?);
+    let mut names: Vec<&str> = entries.iter().map(Entry::name).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        bail!("two modes are called {}", twice[0]);
+    }
+    let registry = Registry::new(entries, &settings.mode)?;
+    Ok(LlmClient::of(match budget {
+        Some(budget) => registry.with_budget(budget),
+        None => registry,
+    }))
+}
+
+/// The modes of models elsewhere.
+fn remote(settings: &Settings) -> anyhow::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
     let remote = &settings.remote;
     match (&remote.openai_base_url, &remote.openai_model) {
         (Some(base_url), Some(model)) => {
@@ -46,19 +73,78 @@ pub fn client(settings: &Settings) -> anyhow::Result<LlmClient> {
         let backend = remote_backend(settings, HF_ROUTER, &remote.hf_qwen_model_id, Some(token.clone()))?;
         entries.push(Entry::new(HF_QWEN, backend));
     }
-    Ok(LlmClient::new(entries, &settings.mode)?)
+    Ok(entries)
 }
 
+/// The one model that the flags name.
 fn qwen(settings: &Settings) -> anyhow::Result<Entry> {
     // A mode that answers only when it is asked for by name is not loaded before that.
-    let is_default = settings.mode == QWEN || QWEN_ALIASES.contains(&settings.mode.as_str());
     let policy = match settings.model.model_load {
-        ModelLoad::Eager if is_default => LoadPolicy::Eager,
+        ModelLoad::Eager if is_default(settings, QWEN) => LoadPolicy::Eager,
         ModelLoad::Eager | ModelLoad::Lazy => LoadPolicy::Lazy,
     };
-    let backend = QwenBackend::new(Arc::new(CachedModelLoader::new(settings)?), policy);
-    let entry = Entry::new(QWEN, Backend::Qwen(backend));
-    Ok(QWEN_ALIASES.into_iter().fold(entry, Entry::with_alias))
+    let source = source_of_flags(settings)?;
+    Ok(named(QWEN, QwenBackend::new(Arc::new(CachedModelLoader::new(&settings.cache, source)?), policy)))
+}
+
+/// A model that the file describes.
+fn described(
+    settings: &Settings,
+    mode: &str,
+    model: &ModelEntry,
+    budget: Option<&MemoryBudget>,
+) -> anyhow::Result<Entry> {
+    let policy = match model.load {
+        Load::Eager => LoadPolicy::Eager,
+        Load::Lazy => LoadPolicy::Lazy,
+        Load::Manual if is_default(settings, mode) => LoadPolicy::Eager,
+        Load::Manual => LoadPolicy::Manual,
+    };
+    let source = source_of_file(settings, model)?;
+    let backend = QwenBackend::new(Arc::new(CachedModelLoader::new(&settings.cache, source)?), policy);
+    Ok(named(
+        mode,
+        match (budget, model.memory) {
+            (Some(budget), Some(memory)) => backend.with_room(budget.clone(), memory.0),
+            _ => backend,
+        },
+    ))
+}
+
+fn source_of_flags(settings: &Settings) -> anyhow::Result<ModelSource> {
+    ModelSource::new(&settings.model.model, settings.model.adapter.clone(), settings.runtime.clone())
+}
+
+fn source_of_file(settings: &Settings, model: &ModelEntry) -> anyhow::Result<ModelSource> {
+    ModelSource::new(&model.model, model.adapter.clone(), model.runtime(&settings.runtime)?)
+}
+
+/// The models of this process by their modes.
+///
+/// # Errors
+/// When one's settings cannot be used.
+pub(crate) fn local_models(settings: &Settings) -> anyhow::Result<Vec<(String, ModelSource)>> {
+    match &settings.models {
+        Some(file) => {
+            file.models.iter().map(|(mode, model)| Ok((mode.clone(), source_of_file(settings, model)?))).collect()
+        }
+        // By the name that was asked for, where that is one of its.
+        None => {
+            let mode = if is_default(settings, QWEN) { settings.mode.as_str() } else { QWEN };
+            Ok(vec![(mode.to_owned(), source_of_flags(settings)?)])
+        }
+    }
+}
+
+/// Whether the mode, or an alias of it, is the default.
+fn is_default(settings: &Settings, mode: &str) -> bool {
+    settings.mode == mode || (mode == QWEN && QWEN_ALIASES.contains(&settings.mode.as_str()))
+}
+
+/// The mode, with CarePath's names for its own.
+fn named(mode: &str, backend: QwenBackend) -> Entry {
+    let entry = Entry::new(mode, Backend::Qwen(backend));
+    if mode == QWEN { QWEN_ALIASES.into_iter().fold(entry, Entry::with_alias) } else { entry }
 }
 
 fn remote_backend(

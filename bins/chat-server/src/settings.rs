@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use qwen_runtime::RuntimeConfig;
+use secrecy::SecretString;
 use triage_api::Limits;
 use triage_api::http::{HttpOptions, Origins, ServerOptions};
 
-use crate::cli::{CacheArgs, Cli, LogArgs, ModelArgs, RemoteArgs};
+use crate::cli::{AdminArgs, CacheArgs, Cli, LogArgs, ModelArgs, RemoteArgs};
+use crate::model_file::ModelFile;
 use crate::runtime_settings;
 
 /// The mode that answers when nobody chose one.
@@ -20,6 +22,8 @@ const DEFAULT_MODE: &str = "mock";
 pub struct Settings {
     /// Where to listen.
     pub address: SocketAddr,
+    /// Where operators change who answers.
+    pub admin: AdminSettings,
     /// How the machine is used.
     pub server: ServerOptions,
     /// How the interface behaves.
@@ -38,10 +42,21 @@ pub struct Settings {
     pub model: ModelArgs,
     /// What it runs on, and its defaults.
     pub runtime: RuntimeConfig,
+    /// Several models of this process, instead of the one.
+    pub models: Option<ModelFile>,
     /// Where models are kept.
     pub cache: CacheArgs,
     /// The model elsewhere.
     pub remote: RemoteArgs,
+}
+
+/// Where operators change who answers.
+#[derive(Debug, Clone)]
+pub struct AdminSettings {
+    /// Where to listen for them.
+    pub address: SocketAddr,
+    /// What they must show.
+    pub token: Option<SecretString>,
 }
 
 /// Where records and conversations are.
@@ -58,10 +73,12 @@ impl TryFrom<Cli> for Settings {
 
     fn try_from(cli: Cli) -> anyhow::Result<Self> {
         let seconds = Duration::from_secs;
-        let Cli { server, store, log, model, engine, cache, remote, .. } = cli;
+        let Cli { server, admin, store, log, model, engine, cache, remote, .. } = cli;
         let runtime = runtime_settings::runtime_config(&model, &engine)?;
+        let models = model.models_file.as_deref().map(ModelFile::read).transpose().context("MODELS_FILE")?;
         Ok(Self {
             address: SocketAddr::new(server.chat_api_host, server.chat_api_port),
+            admin: admin_settings(admin)?,
             server: ServerOptions {
                 workers: server.workers.into(),
                 shutdown_timeout: seconds(server.shutdown_timeout),
@@ -87,10 +104,19 @@ impl TryFrom<Cli> for Settings {
                 .unwrap_or_else(|| DEFAULT_MODE.to_owned()),
             model,
             runtime: RuntimeConfig { max_waiting: usize::try_from(server.max_waiting)?, ..runtime },
+            models,
             cache,
             remote,
         })
     }
+}
+
+fn admin_settings(admin: AdminArgs) -> anyhow::Result<AdminSettings> {
+    let AdminArgs { chat_admin_host, chat_admin_port, chat_admin_token } = admin;
+    if !chat_admin_host.is_loopback() && chat_admin_token.is_none() {
+        bail!("CHAT_ADMIN_HOST={chat_admin_host} can be reached from elsewhere: set CHAT_ADMIN_TOKEN");
+    }
+    Ok(AdminSettings { address: SocketAddr::new(chat_admin_host, chat_admin_port), token: chat_admin_token })
 }
 
 /// `*`, or a list like `https://a.example, http://localhost:3000`.
@@ -184,6 +210,14 @@ mod tests {
             assert!(error.contains(complaint), "{error}");
         }
         assert_eq!(settings(&["--kv-memory", "2GiB"]).unwrap().runtime.kv_memory, Some(2 << 30));
+    }
+
+    #[test]
+    fn operators_elsewhere_need_a_token() {
+        assert_eq!(settings(&[]).unwrap().admin.address.to_string(), "127.0.0.1:8003");
+        let open = ["--chat-admin-host", "0.0.0.0"];
+        assert!(settings(&open).unwrap_err().to_string().contains("set CHAT_ADMIN_TOKEN"));
+        assert!(settings(&[&open[..], &["--chat-admin-token", "t"]].concat()).unwrap().admin.token.is_some());
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub enum LlmError {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// What was asked for cannot be done now: do first what the reason says.
+    #[error("{0}")]
+    Conflict(String),
     /// Too many requests wait already: ask again later.
     #[error("too many requests are waiting")]
     Overloaded {

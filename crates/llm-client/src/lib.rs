@@ -11,7 +11,7 @@
 //!     options: ChatOptions::default(),
 //!     timeout: None,
 //! };
-//! let answer = client.generate(client.entry(None)?, request).await?;
+//! let answer = client.generate(client.default_entry(), request).await?;
 //! assert!(answer.answer.starts_with("This is a mock response"));
 //! # Ok::<(), llm_client::LlmError>(()) }).unwrap();
 //! ```
@@ -20,7 +20,11 @@ mod backend;
 mod chat;
 mod client;
 mod deadline;
+mod entry;
 mod error;
+mod memory_budget;
+mod registry;
+mod routing;
 mod status;
 
 #[cfg(feature = "qwen")]
@@ -29,6 +33,10 @@ pub use backend::{Backend, MockBackend, OpenAiBackend, OpenAiConfig};
 pub use chat::{
     ChatAnswer, ChatEvent, ChatOptions, ChatRequest, FinishReason, Message, ModelIdentity, Role, ThinkingBudget, Usage,
 };
-pub use client::{ChatStream, Entry, EventStream, LlmClient};
+pub use client::{ChatStream, EventStream, LlmClient};
+pub use entry::Entry;
 pub use error::LlmError;
+pub use memory_budget::MemoryBudget;
+pub use registry::Registry;
+pub use routing::{RouteKey, Routing};
 pub use status::BackendStatus;

@@ -11,7 +11,7 @@ use crate::layout::{self, DEFAULT_REVISION, Layout};
 use crate::resolve::{locked, resolve};
 use crate::{
     CacheConfig, CacheError, Digest, Fault, FetchEvent, ModelFiles, ModelSpec, Network, Problem, Refresh, RepoId,
-    snapshot, write,
+    snapshot, space, write,
 };
 
 /// A directory of models. Cheap to clone; holds no lock and no open file.
@@ -115,6 +115,15 @@ impl ModelCache {
     /// The directory.
     pub fn dir(&self) -> &Path {
         &self.config.dir
+    }
+
+    /// Bytes that can still be written on its volume.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Io`].
+    pub fn free_space(&self) -> Result<u64, CacheError> {
+        space::available(self.dir()).map_err(|error| CacheError::io(self.dir(), error))
     }
 
     pub(crate) fn config(&self) -> &CacheConfig {

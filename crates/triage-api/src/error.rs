@@ -19,7 +19,7 @@ pub enum StoreError {
     /// The store is locked, read-only, full or cannot be opened: ask again later.
     #[error("the {store} store is unavailable: {reason}")]
     Unavailable {
-        /// `records`, `conversations`, or `sqlite` for the file of both.
+        /// `records`, `conversations`, `decisions`, or `sqlite` for the file of all.
         store: &'static str,
         /// What happened, without content.
         reason: String,
@@ -59,6 +59,9 @@ pub enum TriageError {
     /// The conversation cannot be stored.
     #[error("conversations: {0}")]
     Conversations(#[source] StoreError),
+    /// What an operator decided cannot be kept, or read.
+    #[error("decisions: {0}")]
+    Decisions(#[source] StoreError),
     /// The prompt template cannot be rendered.
     #[error("the prompt template failed: {0}")]
     Prompt(String),

@@ -41,9 +41,11 @@
 //! ```
 
 pub mod conversations;
+pub mod decisions;
 mod error;
 mod hidden;
 pub mod http;
+mod metrics;
 mod mrn;
 mod ongoing;
 pub mod prompt;
@@ -53,11 +55,14 @@ pub mod remote;
 mod seed;
 mod service;
 pub mod sqlite;
+mod switchboard;
 mod trace_id;
 
 pub use error::{StoreError, TriageError};
+pub use metrics::Metrics;
 pub use mrn::{InvalidMrn, Mrn};
 pub use ongoing::{Ongoing, TriageAnswer, TriageEvent};
 pub use question::{DEFAULT_ANSWER_TIMEOUT, DEFAULT_MAX_QUERY_CHARS, Limits, Question};
 pub use service::{Stores, TriageService};
+pub use switchboard::Switchboard;
 pub use trace_id::TraceId;

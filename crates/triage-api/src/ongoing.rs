@@ -13,6 +13,7 @@ use llm_client::{ChatEvent, ChatStream, FinishReason, LlmError, Usage};
 use crate::conversations::{Conversations, StoredMessage, Turn};
 use crate::error::TriageError;
 use crate::hidden::hide_debug;
+use crate::metrics::AnswerMeter;
 use crate::mrn::Mrn;
 use crate::service::milliseconds;
 
@@ -82,9 +83,18 @@ impl Ongoing {
         Self(Box::pin(stream::unfold(Some(run), |run| async {
             let mut run = run?;
             match run.step().await {
-                Ok(last @ TriageEvent::Finished(_)) => Some((Ok(last), None)),
-                Ok(event) => Some((Ok(event), Some(run))),
-                Err(error) => Some((Err(error), None)),
+                Ok(TriageEvent::Finished(answer)) => {
+                    run.meter.finished(answer.reason, answer.usage);
+                    Some((Ok(TriageEvent::Finished(answer)), None))
+                }
+                Ok(event) => {
+                    run.meter.token();
+                    Some((Ok(event), Some(run)))
+                }
+                Err(error) => {
+                    run.meter.failed(&error);
+                    Some((Err(error), None))
+                }
             }
         })))
     }
@@ -118,6 +128,7 @@ pub(crate) struct Run {
     pub(crate) answer: TriageAnswer,
     pub(crate) conversations: Arc<dyn Conversations>,
     pub(crate) started: Instant,
+    pub(crate) meter: AnswerMeter,
 }
 
 impl Run {

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use llm_client::{ChatRequest, LlmClient, Message};
+use llm_client::{ChatRequest, LlmClient, Message, RouteKey};
 use serde_json::{Value, json};
 
 use crate::conversations::{Conversations, NewConversation, StoredMessage, Turn};
 use crate::error::{StoreError, TriageError};
+use crate::metrics::{AnswerMeter, Metrics};
 use crate::mrn::Mrn;
 use crate::ongoing::{Ongoing, Run, TriageAnswer};
 use crate::prompt::PromptTemplate;
@@ -40,12 +41,13 @@ pub struct TriageService {
     llm: LlmClient,
     prompt: Arc<PromptTemplate>,
     limits: Limits,
+    metrics: Arc<Metrics>,
 }
 
 impl TriageService {
     /// A service over its four parts.
     pub fn new(stores: Stores, llm: LlmClient, prompt: PromptTemplate, limits: Limits) -> Self {
-        Self { stores, llm, prompt: Arc::new(prompt), limits }
+        Self { stores, llm, prompt: Arc::new(prompt), limits, metrics: Arc::default() }
     }
 
     /// Where it reads and writes.
@@ -58,6 +60,11 @@ impl TriageService {
         &self.llm
     }
 
+    /// What it counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Takes a question up: its record is read, it is stored, and the model has accepted it.
     ///
     /// Dropping the future or the returned [`Ongoing`] stops the inference. The question stays
@@ -67,23 +74,28 @@ impl TriageService {
     /// Any [`TriageError`]: everything that is known before the first token.
     pub async fn ask(&self, question: Question) -> Result<Ongoing, TriageError> {
         let mrn = question.checked_mrn(&self.limits)?;
-        let entry = self.llm.entry(question.mode.as_deref())?;
-        // A request that would be turned away leaves no question behind for each of its tries.
-        entry.admits()?;
+        let registry = self.llm.registry();
+        let named = question.mode.as_deref().map(|mode| registry.entry(mode)).transpose()?;
         let (summary, lookup) = self.look_up(&mrn).await?;
         let history = self.history(&mrn, question.conversation_id.as_deref()).await?;
+        let last_model = history.iter().rev().find_map(|message| message.model_name.as_deref());
+        let entry = named.unwrap_or_else(|| registry.route(RouteKey { person: mrn.as_str(), last_model }));
+        // A request that would be turned away leaves no question behind for each of its tries.
+        entry.admits()?;
         let messages = self.render(summary, history, question.query.clone()).await?;
         let conversation_id = self.store_question(&mrn, &question, lookup).await?;
 
         let started = Instant::now();
+        let mut meter = AnswerMeter::start(Arc::clone(&self.metrics), &entry);
         let timeout = Some(self.limits.answer_timeout);
         let request = ChatRequest { messages, options: question.options, timeout };
-        let chat = self.llm.stream(Arc::clone(&entry), request).await?;
+        let chat = self.llm.stream(Arc::clone(&entry), request).await.map_err(TriageError::from);
+        let chat = chat.inspect_err(|error| meter.failed(error))?;
         // An alias stays the alias that was asked for.
         let mode = question.mode.unwrap_or_else(|| entry.name().to_owned());
         let answer = TriageAnswer::begun(question.query, mrn, mode, chat.model().to_string(), conversation_id);
         let conversations = Arc::clone(&self.stores.conversations);
-        Ok(Ongoing::new(Run { chat, answer, conversations, started }))
+        Ok(Ongoing::new(Run { chat, answer, conversations, started, meter }))
     }
 
     /// The patient's record, and the event that says how it was found.

@@ -2,7 +2,9 @@
 //!
 //! Every setting is a flag with a variable of the same name; `settings.rs` judges them together.
 
+mod admin;
 mod cache;
+mod ctl;
 mod engine;
 mod log;
 mod model;
@@ -10,10 +12,12 @@ mod remote;
 mod server;
 mod store;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use secrecy::SecretString;
 
+pub use admin::AdminArgs;
 pub use cache::CacheArgs;
+pub use ctl::{CtlArgs, CtlCommand, Share};
 pub use engine::{EngineArgs, EngineName};
 pub use log::{LogArgs, LogFormat, LogLevel};
 pub use model::{ModelArgs, ModelLoad, ThinkingBudgetArg};
@@ -33,6 +37,9 @@ pub struct Cli {
     /// How it serves.
     #[command(flatten)]
     pub server: ServerArgs,
+    /// Where operators change who answers.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// Where it reads and writes.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -54,10 +61,22 @@ pub struct Cli {
 }
 
 /// What to do instead of serving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Print every setting with its flag, variable and default, in the form of a .env file
     Settings,
+    /// Look at everything that a start needs, and say what to do where something is wrong
+    Doctor(DoctorArgs),
+    /// Load and unload models of a running server, and choose who answers
+    Ctl(CtlArgs),
+}
+
+/// How the doctor's findings are shown.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct DoctorArgs {
+    /// Print them as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
@@ -65,11 +84,11 @@ fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
 }
 
 impl Cli {
-    /// Reads the process's arguments and environment; prints help, version or a usage error and
-    /// exits where that is what they ask for.
-    pub fn read() -> Self {
+    /// Reads the process's arguments and environment, and says where each came from; prints help,
+    /// version or a usage error and exits where that is what they ask for.
+    pub fn read() -> (Self, ArgMatches) {
         let matches = Self::command_without_empty_variables().get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        (Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), matches)
     }
 
     /// As [`Cli::read`], from `arguments` (the first is the program's name).

@@ -28,6 +28,10 @@ pub struct ModelArgs {
     /// loaded
     #[arg(long, env = "ADAPTER", value_name = "DIR")]
     pub adapter: Option<PathBuf>,
+    /// File that names several models of this process instead of --model, with their memory and defaults; it can
+    /// change who answers without a restart (docs/operations.md)
+    #[arg(long, env = "MODELS_FILE", value_name = "FILE")]
+    pub models_file: Option<PathBuf>,
     /// When the model is loaded
     #[arg(long, env = "MODEL_LOAD", default_value = "eager")]
     pub model_load: ModelLoad,

@@ -18,6 +18,7 @@ pub(crate) fn program(folder: &TempDir) -> Command {
 /// A running server. It is killed when it is dropped.
 pub(crate) struct Process {
     pub(crate) port: u16,
+    pub(crate) admin_port: u16,
     child: Child,
     written: Vec<JoinHandle<String>>,
     _folder: TempDir,
@@ -28,10 +29,11 @@ impl Process {
     pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = program(&folder);
-        command.env("CHAT_API_HOST", "127.0.0.1").env("CHAT_API_PORT", "0").env("LOG_FORMAT", "json");
+        command.env("CHAT_API_HOST", "127.0.0.1").env("CHAT_API_PORT", "0").env("CHAT_ADMIN_PORT", "0");
+        command.env("LOG_FORMAT", "json");
         command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (serving, port) = channel();
+        let (serving, ports) = channel();
         let mut stdout = child.stdout.take().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let written = vec![
@@ -43,8 +45,8 @@ impl Process {
             spawn(move || {
                 let mut text = String::new();
                 for line in stderr.lines().map_while(Result::ok) {
-                    if let Some(port) = port_in(&line) {
-                        let _ = serving.send(port);
+                    if let Some(ports) = ports_in(&line) {
+                        let _ = serving.send(ports);
                     }
                     text.push_str(&line);
                     text.push('\n');
@@ -52,7 +54,8 @@ impl Process {
                 text
             }),
         ];
-        Self { port: wait_for(&port), child, written, _folder: folder }
+        let (port, admin_port) = wait_for(&ports);
+        Self { port, admin_port, child, written, _folder: folder }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -87,13 +90,16 @@ impl Drop for Process {
     }
 }
 
-fn wait_for(port: &Receiver<u16>) -> u16 {
-    port.recv_timeout(Duration::from_secs(30)).expect("the server says its port")
+fn wait_for(ports: &Receiver<(u16, u16)>) -> (u16, u16) {
+    ports.recv_timeout(Duration::from_secs(30)).expect("the server says its ports")
 }
 
-/// The port in the line that says "serving", in either form of the log.
-fn port_in(line: &str) -> Option<u16> {
+/// The ports for people and for operators in the line that says "serving", in either form of the log.
+fn ports_in(line: &str) -> Option<(u16, u16)> {
     let (_, fields) = line.split_once("serving")?;
-    let (_, port) = fields.split_once("port=").or_else(|| line.split_once("\"port\":"))?;
-    port.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    let port = |name: &str| {
+        let (_, port) = fields.split_once(&format!(" {name}=")).or_else(|| line.split_once(&format!("\"{name}\":")))?;
+        port.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    Some((port("port")?, port("admin_port")?))
 }

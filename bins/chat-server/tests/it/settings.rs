@@ -51,7 +51,7 @@ fn help_shows_no_secret() {
 fn an_empty_variable_is_not_set() {
     let names = setting_list::list();
     let names = names.lines().filter_map(|line| line.strip_prefix('#')?.split_once('=')).map(|(name, _)| name);
-    let keep = ["CHAT_API_HOST", "CHAT_API_PORT", "LOG_FORMAT"];
+    let keep = ["CHAT_API_HOST", "CHAT_API_PORT", "CHAT_ADMIN_PORT", "LOG_FORMAT"];
     let empty: Vec<(&str, &str)> =
         names.filter(|name| !name.contains(' ') && !keep.contains(name)).map(|name| (name, "")).collect();
     Process::start(&empty);

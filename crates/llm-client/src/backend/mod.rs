@@ -7,6 +7,8 @@ pub(crate) mod qwen;
 mod sse;
 mod think_tags;
 
+use std::time::Duration;
+
 pub use mock::MockBackend;
 pub use openai::{OpenAiBackend, OpenAiConfig};
 
@@ -72,6 +74,49 @@ impl Backend {
             Self::Mock(_) | Self::OpenAi(_) => {}
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => backend.preload(),
+        }
+    }
+
+    pub(crate) fn load(&self) {
+        match self {
+            Self::Mock(_) | Self::OpenAi(_) => {}
+            #[cfg(feature = "qwen")]
+            Self::Qwen(backend) => backend.load(),
+        }
+    }
+
+    /// Forgets what was loaded; answers that are being made are finished.
+    pub(crate) fn unload(&self) {
+        match self {
+            Self::Mock(_) | Self::OpenAi(_) => {}
+            #[cfg(feature = "qwen")]
+            Self::Qwen(backend) => backend.unload(),
+        }
+    }
+
+    /// Memory that a model is expected to take in this process, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        match self {
+            Self::Mock(_) | Self::OpenAi(_) => 0,
+            #[cfg(feature = "qwen")]
+            Self::Qwen(backend) => backend.memory(),
+        }
+    }
+
+    pub(crate) fn load_time(&self) -> Option<Duration> {
+        match self {
+            Self::Mock(_) | Self::OpenAi(_) => None,
+            #[cfg(feature = "qwen")]
+            Self::Qwen(backend) => backend.load_time(),
+        }
+    }
+
+    /// Whether there is room to load it, else what is missing.
+    pub(crate) fn check_room(&self) -> Result<(), String> {
+        match self {
+            Self::Mock(_) | Self::OpenAi(_) => Ok(()),
+            #[cfg(feature = "qwen")]
+            Self::Qwen(backend) => backend.check_room(),
         }
     }
 

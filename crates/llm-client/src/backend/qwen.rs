@@ -5,7 +5,8 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use crate::chat::{ChatEvent, ChatOptions, ChatRequest, FinishReason, ModelIdentity, ThinkingBudget, Usage};
 use crate::client::EventStream;
 use crate::error::LlmError;
+use crate::memory_budget::{MemoryBudget, Reservation};
 use crate::status::BackendStatus;
 
 /// First pause after a failed load; it doubles up to [`MAX_PAUSE`].
@@ -66,21 +68,53 @@ pub enum LoadPolicy {
     Eager,
     /// On the first request, which waits for it for 40 s and is then told to come again.
     Lazy,
+    /// When an operator says so, by [`crate::Registry::load`]; requests before that are told to come again.
+    Manual,
 }
 
 #[derive(Clone)]
 enum State {
     Idle,
-    Loading(LoadStage),
-    Failed { error: String, retry_at: Instant },
-    Ready(Arc<LoadedModel>),
+    /// By the thread of that number; a thread whose number is not there any more has been told to stop.
+    Loading(u64, LoadStage),
+    Failed {
+        thread: u64,
+        error: String,
+        retry_at: Instant,
+    },
+    Ready(Arc<Resident>),
+}
+
+impl State {
+    /// Whether thread `number` is the one that loads.
+    fn is_loaded_by(&self, number: u64) -> bool {
+        matches!(self, Self::Loading(thread, _) | Self::Failed { thread, .. } if *thread == number)
+    }
+}
+
+/// A model, and the memory that is set aside for it, until its last answer is finished.
+struct Resident {
+    model: LoadedModel,
+    /// How long loading it took, a download included.
+    time: Duration,
+    _room: Option<Reservation>,
+}
+
+/// Memory that a model takes of a budget.
+#[derive(Debug)]
+struct Room {
+    budget: MemoryBudget,
+    bytes: u64,
 }
 
 /// A model that answers in this process.
 pub struct QwenBackend {
     loader: Arc<dyn ModelLoader>,
     policy: LoadPolicy,
+    room: Option<Arc<Room>>,
     state: Arc<watch::Sender<State>>,
+    /// How often a thread was started to load.
+    threads: AtomicU64,
 }
 
 impl fmt::Debug for QwenBackend {
@@ -92,19 +126,45 @@ impl fmt::Debug for QwenBackend {
 impl QwenBackend {
     /// A backend for the model that `loader` brings.
     pub fn new(loader: Arc<dyn ModelLoader>, policy: LoadPolicy) -> Self {
-        Self { loader, policy, state: Arc::new(watch::Sender::new(State::Idle)) }
+        let state = Arc::new(watch::Sender::new(State::Idle));
+        Self { loader, policy, room: None, state, threads: AtomicU64::new(0) }
+    }
+
+    /// Loads only while `budget` has `bytes` of memory for the model.
+    #[must_use]
+    pub fn with_room(self, budget: MemoryBudget, bytes: u64) -> Self {
+        Self { room: Some(Arc::new(Room { budget, bytes })), ..self }
+    }
+
+    pub(crate) fn memory(&self) -> u64 {
+        self.room.as_ref().map_or(0, |room| room.bytes)
+    }
+
+    pub(crate) fn load_time(&self) -> Option<Duration> {
+        match &*self.state.borrow() {
+            State::Ready(resident) => Some(resident.time),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn check_room(&self) -> Result<(), String> {
+        self.room.as_ref().map_or(Ok(()), |room| room.budget.check(room.bytes))
+    }
+
+    pub(crate) fn unload(&self) {
+        self.state.send_replace(State::Idle);
     }
 
     pub(crate) fn model(&self) -> ModelIdentity {
         match &*self.state.borrow() {
-            State::Ready(model) => model.identity.clone(),
+            State::Ready(resident) => resident.model.identity.clone(),
             _ => self.loader.identity(),
         }
     }
 
     pub(crate) fn engine(&self) -> Option<String> {
         match &*self.state.borrow() {
-            State::Ready(model) => Some(model.runtime.engine().to_owned()),
+            State::Ready(resident) => Some(resident.model.runtime.engine().to_owned()),
             _ => None,
         }
     }
@@ -112,10 +172,10 @@ impl QwenBackend {
     pub(crate) fn status(&self) -> BackendStatus {
         match &*self.state.borrow() {
             State::Idle => BackendStatus::Idle,
-            State::Loading(LoadStage { stage, percent }) => {
+            State::Loading(_, LoadStage { stage, percent }) => {
                 BackendStatus::Loading { stage: stage.clone(), percent: *percent }
             }
-            State::Failed { error, retry_at } => BackendStatus::Failed {
+            State::Failed { error, retry_at, .. } => BackendStatus::Failed {
                 error: error.clone(),
                 retry_in: retry_at.saturating_duration_since(Instant::now()),
             },
@@ -123,49 +183,35 @@ impl QwenBackend {
         }
     }
 
-    /// Starts the thread that loads, once.
+    /// Starts to load what is to be loaded at start.
     pub(crate) fn preload(&self) {
+        if self.policy == LoadPolicy::Eager {
+            self.load();
+        }
+    }
+
+    /// Starts the thread that loads, once.
+    pub(crate) fn load(&self) {
+        let number = self.threads.fetch_add(1, Ordering::Relaxed);
         let first = self.state.send_if_modified(|state| {
             let idle = matches!(state, State::Idle);
             if idle {
-                *state = State::Loading(LoadStage { stage: "starting".to_owned(), percent: None });
+                let stage = "starting".to_owned();
+                *state = State::Loading(number, LoadStage { stage, percent: None });
             }
             idle
         });
         if !first {
             return;
         }
-        let loader = Arc::clone(&self.loader);
-        // The thread ends with the backend: a model that nobody can ask is not loaded.
-        let state = Arc::downgrade(&self.state);
-        let spawned = thread::Builder::new().name("qwen-load".to_owned()).spawn(move || {
-            let mut pause = FIRST_PAUSE;
-            loop {
-                let report = |stage: LoadStage| {
-                    if let Some(state) = state.upgrade() {
-                        state.send_replace(State::Loading(stage));
-                    }
-                };
-                // A loader that panics has failed like any other.
-                let result = catch_unwind(AssertUnwindSafe(|| loader.load(&report)))
-                    .unwrap_or_else(|_| Err("loading broke off; see the log".to_owned()));
-                let Some(sender) = state.upgrade() else { return };
-                match result {
-                    Ok(model) => {
-                        tracing::info!(model = %model.identity, engine = model.runtime.engine(), "model ready");
-                        sender.send_replace(State::Ready(Arc::new(model)));
-                        return;
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, retry_in_s = pause.as_secs(), "model not loaded");
-                        sender.send_replace(State::Failed { error, retry_at: Instant::now() + pause });
-                    }
-                }
-                drop(sender);
-                thread::sleep(pause);
-                pause = (pause * 2).min(MAX_PAUSE);
-            }
-        });
+        let loading = Loading {
+            number,
+            loader: Arc::clone(&self.loader),
+            room: self.room.clone(),
+            // The thread ends with the backend: a model that nobody can ask is not loaded.
+            state: Arc::downgrade(&self.state),
+        };
+        let spawned = thread::Builder::new().name("qwen-load".to_owned()).spawn(move || loading.run());
         if let Err(error) = spawned {
             // The next request tries again.
             tracing::error!(%error, "no thread to load the model");
@@ -174,13 +220,14 @@ impl QwenBackend {
     }
 
     pub(crate) async fn stream(&self, mode: &str, request: ChatRequest) -> Result<EventStream, LlmError> {
-        let model = self.loaded(mode).await?;
+        let resident = self.loaded(mode).await?;
         let prompt = request
             .messages
             .iter()
             .fold(Chat::new(), |chat, message| chat.with_message(message.role.as_str(), message.content.as_str()));
         let options = generation_options(request.options);
-        let mut generation = model
+        let mut generation = resident
+            .model
             .runtime
             .generate(GenerationRequest { prompt: Prompt::Chat(prompt), options })
             .map_err(|error| self.noted(error))?;
@@ -191,12 +238,12 @@ impl QwenBackend {
             Some(Err(error)) => return Err(self.noted(error)),
         }
         // The model stays in memory as long as one of its texts is being read.
-        let events = stream::unfold((generation, model), |(mut generation, model)| async move {
+        let events = stream::unfold((generation, resident), |(mut generation, resident)| async move {
             let event = match generation.next().await? {
                 Ok(event) => chat_event(event),
                 Err(error) => Err(client_error(error)),
             };
-            Some((event, (generation, model)))
+            Some((event, (generation, resident)))
         });
         Ok(Box::pin(events))
     }
@@ -213,7 +260,7 @@ impl QwenBackend {
                 ready
             });
             if was_ready {
-                self.preload();
+                self.load();
             }
         }
         client_error(error)
@@ -222,26 +269,28 @@ impl QwenBackend {
     /// Refuses what cannot be answered: no model yet, or no place to wait in.
     pub(crate) fn admits(&self, mode: &str) -> Result<(), LlmError> {
         match &*self.state.borrow() {
-            State::Ready(model) if model.runtime.is_full() => Err(LlmError::Overloaded { retry_after: ASK_AGAIN }),
-            State::Idle | State::Loading(_) if self.policy == LoadPolicy::Lazy => Ok(()),
+            State::Ready(resident) if resident.model.runtime.is_full() => {
+                Err(LlmError::Overloaded { retry_after: ASK_AGAIN })
+            }
+            State::Idle | State::Loading(..) if self.policy == LoadPolicy::Lazy => Ok(()),
             state => not_ready(state, mode).map_or(Ok(()), Err),
         }
     }
 
-    async fn loaded(&self, mode: &str) -> Result<Arc<LoadedModel>, LlmError> {
+    async fn loaded(&self, mode: &str) -> Result<Arc<Resident>, LlmError> {
         if self.policy == LoadPolicy::Lazy {
-            self.preload();
+            self.load();
         }
         let mut changes = self.state.subscribe();
         let patience = match self.policy {
-            LoadPolicy::Eager => Duration::ZERO,
+            LoadPolicy::Eager | LoadPolicy::Manual => Duration::ZERO,
             LoadPolicy::Lazy => LAZY_WAIT,
         };
         let give_up = tokio::time::Instant::now() + patience;
         loop {
             match &*changes.borrow_and_update() {
-                State::Ready(model) => return Ok(Arc::clone(model)),
-                State::Loading(_) if tokio::time::Instant::now() < give_up => {}
+                State::Ready(resident) => return Ok(Arc::clone(resident)),
+                State::Loading(..) if tokio::time::Instant::now() < give_up => {}
                 state => return Err(not_ready(state, mode).unwrap_or_else(|| client_error(RuntimeError::Stopped))),
             }
             // A change, or the end of patience: either way the state is looked at again.
@@ -252,13 +301,73 @@ impl QwenBackend {
     }
 }
 
+/// What a thread needs that loads a model.
+struct Loading {
+    number: u64,
+    loader: Arc<dyn ModelLoader>,
+    room: Option<Arc<Room>>,
+    state: Weak<watch::Sender<State>>,
+}
+
+impl Loading {
+    /// Loads until it succeeds, or nobody wants the model any more.
+    fn run(self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.load() {
+                Ok(resident) => {
+                    let (identity, engine) =
+                        (resident.model.identity.clone(), resident.model.runtime.engine().to_owned());
+                    if self.tell(State::Ready(Arc::new(resident))) {
+                        tracing::info!(model = %identity, engine, "model ready");
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(%error, retry_in_s = pause.as_secs(), "model not loaded");
+                    let retry_at = Instant::now() + pause;
+                    if !self.tell(State::Failed { thread: self.number, error, retry_at }) {
+                        return;
+                    }
+                }
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    fn load(&self) -> Result<Resident, String> {
+        let started = Instant::now();
+        let room = self.room.as_ref().map(|room| room.budget.reserve(room.bytes)).transpose()?;
+        let report = |stage: LoadStage| {
+            self.tell(State::Loading(self.number, stage));
+        };
+        // A loader that panics has failed like any other.
+        let loaded = catch_unwind(AssertUnwindSafe(|| self.loader.load(&report)));
+        let model = loaded.unwrap_or_else(|_| Err("loading broke off; see the log".to_owned()))?;
+        Ok(Resident { model, time: started.elapsed(), _room: room })
+    }
+
+    /// Changes the state, unless the model was unloaded, or the backend is gone.
+    fn tell(&self, new: State) -> bool {
+        let change = |state: &mut State| {
+            let is_own = state.is_loaded_by(self.number);
+            if is_own {
+                *state = new;
+            }
+            is_own
+        };
+        self.state.upgrade().is_some_and(|state| state.send_if_modified(change))
+    }
+}
+
 /// What a state means to a request; `None` when the model is ready.
 fn not_ready(state: &State, mode: &str) -> Option<LlmError> {
     let (stage, retry_after) = match state {
         State::Ready(_) => return None,
         State::Idle => ("not loaded".to_owned(), ASK_AGAIN),
-        State::Loading(LoadStage { stage, .. }) => (stage.clone(), ASK_AGAIN),
-        State::Failed { error, retry_at } => {
+        State::Loading(_, LoadStage { stage, .. }) => (stage.clone(), ASK_AGAIN),
+        State::Failed { error, retry_at, .. } => {
             let pause = retry_at.saturating_duration_since(Instant::now());
             (format!("failed: {error}"), pause.max(Duration::from_secs(1)))
         }

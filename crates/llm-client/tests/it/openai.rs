@@ -83,7 +83,7 @@ fn client(base_url: &str) -> LlmClient {
 
 async fn ask(server: &Server) -> Result<llm_client::ChatAnswer, LlmError> {
     let client = client(&server.base_url);
-    client.generate(client.entry(None).unwrap(), request("a secret question")).await
+    client.generate(client.default_entry(), request("a secret question")).await
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_stream_is_read_and_the_request_is_what_servers_expect() {
     let mut asked = request("hello");
     asked.options.temperature = Some(0.5);
     asked.options.max_new_tokens = Some(77);
-    let answer = client.generate(client.entry(None).unwrap(), asked).await.unwrap();
+    let answer = client.generate(client.default_entry(), asked).await.unwrap();
     assert_eq!((answer.reasoning.as_str(), answer.answer.as_str()), ("hmm", "Yes, é."));
     assert_eq!(answer.reason, FinishReason::Length);
     assert_eq!(answer.usage, Usage { prompt_tokens: 9, cached_tokens: 4, completion_tokens: 5, reasoning_tokens: 2 });
@@ -154,7 +154,7 @@ async fn a_thinking_model_without_tags_starts_inside_its_reasoning() {
     };
     let entry = Entry::new("openai", Backend::OpenAi(OpenAiBackend::new(config).unwrap()));
     let client = LlmClient::new(vec![entry], "openai").unwrap();
-    let answer = client.generate(client.entry(None).unwrap(), request("hi")).await.unwrap();
+    let answer = client.generate(client.default_entry(), request("hi")).await.unwrap();
     assert_eq!((answer.reasoning.as_str(), answer.answer.as_str()), ("hmm", "ok"));
 }
 
@@ -199,11 +199,11 @@ async fn every_failure_has_a_name_and_no_words_of_the_patient() {
 #[tokio::test]
 async fn a_server_that_is_down_or_silent_is_named() {
     let down = client("http://127.0.0.1:9/v1");
-    let error = down.generate(down.entry(None).unwrap(), request("hi")).await.unwrap_err();
+    let error = down.generate(down.default_entry(), request("hi")).await.unwrap_err();
     assert!(error.to_string().contains("cannot be reached"), "{error}");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = client(&format!("http://{}/v1", silent.local_addr().unwrap()));
-    let error = client.generate(client.entry(None).unwrap(), request("hi")).await.unwrap_err();
+    let error = client.generate(client.default_entry(), request("hi")).await.unwrap_err();
     assert!(error.to_string().contains("in time"), "{error}");
     let error = OpenAiBackend::new(OpenAiConfig {
         base_url: "ftp://x".to_owned(),
@@ -222,7 +222,7 @@ async fn dropping_the_stream_closes_the_connection() {
     let server = serve(sse(&lines), Duration::from_millis(5));
     let client = client(&server.base_url);
     let asked: ChatRequest = request("hi");
-    let mut stream = client.stream(client.entry(None).unwrap(), asked).await.unwrap();
+    let mut stream = client.stream(client.default_entry(), asked).await.unwrap();
     assert!(matches!(stream.next().await, Some(Ok(ChatEvent::Answer(_)))));
     drop(stream);
     let closed = tokio::task::spawn_blocking(move || server.closed.recv_timeout(Duration::from_secs(5)));

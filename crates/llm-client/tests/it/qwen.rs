@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+
 use llm_client::{
     Backend, BackendStatus, ChatOptions, ChatRequest, Entry, LlmClient, LlmError, LoadPolicy, LoadStage, LoadedModel,
-    ModelIdentity, ModelLoader, QwenBackend, ThinkingBudget,
+    MemoryBudget, MockBackend, ModelIdentity, ModelLoader, QwenBackend, Registry, ThinkingBudget,
 };
 use qwen_runtime::{Runtime, RuntimeConfig};
 
@@ -69,7 +71,8 @@ fn short() -> ChatRequest {
 async fn the_first_request_loads_lazily_and_only_once() {
     let loader = Loader::new(0);
     let client = client(Arc::clone(&loader), LoadPolicy::Lazy);
-    let entry = client.entry(None).unwrap();
+    let entry = client.default_entry();
+    entry.preload();
     assert_eq!((entry.status(), entry.model().to_string().as_str()), (BackendStatus::Idle, "golden"));
     let (first, second) =
         tokio::join!(client.generate(Arc::clone(&entry), short()), client.generate(Arc::clone(&entry), short()),);
@@ -87,7 +90,7 @@ async fn the_first_request_loads_lazily_and_only_once() {
 async fn an_eager_model_that_is_not_there_says_so_and_is_tried_again() {
     let loader = Loader::new(usize::MAX);
     let client = client(Arc::clone(&loader), LoadPolicy::Eager);
-    let entry = client.entry(None).unwrap();
+    let entry = client.default_entry();
     let error = client.generate(Arc::clone(&entry), short()).await.unwrap_err();
     assert!(matches!(error, LlmError::NotReady { .. }), "{error}");
     entry.preload();
@@ -113,10 +116,76 @@ async fn errors_of_the_request_are_named_before_the_stream() {
     let stream = |text: &str, change: fn(&mut ChatOptions)| {
         let mut asked = request(text);
         change(&mut asked.options);
-        client.stream(client.entry(None).unwrap(), asked)
+        client.stream(client.default_entry(), asked)
     };
     let error = stream(&"word ".repeat(500), |_| {}).await.unwrap_err();
     assert!(matches!(error, LlmError::PromptTooLong { .. }), "{error}");
     let error = stream("hi", |options| options.top_p = Some(7.0)).await.unwrap_err();
     assert!(matches!(&error, LlmError::InvalidRequest(reason) if reason.contains("top_p")), "{error}");
+}
+
+async fn until(entry: &Entry, reached: impl Fn(&BackendStatus) -> bool) -> BackendStatus {
+    let wait = async {
+        while !reached(&entry.status()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        entry.status()
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap()
+}
+
+/// The answer that runs is finished by the old model, whose memory is given back after it; the next
+/// model fits only then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_swap_drops_no_request_and_gives_memory_back() {
+    let budget = MemoryBudget::new(100);
+    let entry = |name: &str, bytes| {
+        let backend = QwenBackend::new(Loader::new(0), LoadPolicy::Eager).with_room(budget.clone(), bytes);
+        Entry::new(name, Backend::Qwen(backend))
+    };
+    let mock = Entry::new("mock", Backend::Mock(MockBackend::new()));
+    let registry = Registry::new(vec![entry("a", 60), entry("b", 50), mock], "a").unwrap().with_budget(budget.clone());
+    let client = LlmClient::of(registry);
+    let registry = client.registry();
+    let a = registry.load("a").unwrap();
+    until(&a, |status| *status == BackendStatus::Ready).await;
+    assert_eq!((budget.taken(), a.memory()), (60, 60));
+
+    let error = registry.load("b").unwrap_err();
+    assert!(matches!(&error, LlmError::Conflict(reason) if reason.starts_with("b: it needs")), "{error}");
+    let error = registry.unload("a").unwrap_err();
+    assert!(matches!(&error, LlmError::Conflict(reason) if reason.contains("answers requests")), "{error}");
+    let error = registry.set_default("b").unwrap_err();
+    assert!(matches!(&error, LlmError::Conflict(reason) if reason.contains("load it first")), "{error}");
+
+    let mut running = client.stream(Arc::clone(&a), short()).await.unwrap();
+    registry.set_default("mock").unwrap();
+    registry.unload("a").unwrap();
+    assert_eq!((a.status(), budget.taken()), (BackendStatus::Idle, 60));
+    let error = client.generate(Arc::clone(&a), short()).await.unwrap_err();
+    assert!(matches!(error, LlmError::NotReady { .. }), "{error}");
+    while let Some(event) = running.next().await {
+        event.unwrap();
+    }
+    drop(running);
+    assert_eq!(budget.taken(), 0);
+
+    let b = registry.load("b").unwrap();
+    until(&b, |status| *status == BackendStatus::Ready).await;
+    registry.set_default("b").unwrap();
+    assert_eq!(client.generate(client.default_entry(), short()).await.unwrap().mode, "b");
+    assert_eq!(registry.roll_back().unwrap().default, "mock");
+}
+
+/// What is unloaded while it loads does not come back, and a failed model is tried at once when an
+/// operator says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn loading_can_be_given_up_and_begun_again() {
+    let loader = Loader::new(1);
+    let client = client(Arc::clone(&loader), LoadPolicy::Eager);
+    let entry = client.registry().load("qwen").unwrap();
+    until(&entry, |status| matches!(status, BackendStatus::Failed { .. })).await;
+    client.registry().load("qwen").unwrap();
+    until(&entry, |status| *status == BackendStatus::Ready).await;
+    assert_eq!(loader.loads.load(Ordering::SeqCst), 2);
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use llm_client::{
-    Backend, ChatOptions, ChatRequest, Entry, FinishReason, LlmClient, LlmError, Message, MockBackend, Role,
+    Backend, ChatOptions, ChatRequest, Entry, FinishReason, LlmClient, LlmError, Message, MockBackend, Registry, Role,
+    RouteKey,
 };
 
 pub(crate) fn request(text: &str) -> ChatRequest {
@@ -19,7 +20,7 @@ fn mock(delay: Duration) -> (MockBackend, LlmClient) {
 #[tokio::test]
 async fn an_answer_names_its_mode_and_model() {
     let (_, client) = mock(Duration::ZERO);
-    let answer = client.generate(client.entry(Some("test")).unwrap(), request("one two")).await.unwrap();
+    let answer = client.generate(client.registry().entry("test").unwrap(), request("one two")).await.unwrap();
     assert_eq!((answer.mode.as_str(), answer.model.to_string().as_str()), ("mock", "mock"));
     assert_eq!((answer.reason, answer.usage.prompt_tokens), (FinishReason::Stop, 2));
     assert!(answer.answer.ends_with("real LLM response."));
@@ -28,7 +29,7 @@ async fn an_answer_names_its_mode_and_model() {
 #[test]
 fn an_unknown_mode_is_told_the_modes() {
     let (_, client) = mock(Duration::ZERO);
-    let error = client.entry(Some("gpt")).unwrap_err();
+    let error = client.registry().entry("gpt").unwrap_err();
     assert!(matches!(&error, LlmError::UnknownMode { known, .. } if known == &["mock", "test"]));
     assert_eq!(error.to_string(), "unknown LLM mode \"gpt\"; expected one of: mock, test");
     assert!(LlmClient::new(Vec::new(), "mock").is_err());
@@ -38,8 +39,7 @@ fn an_unknown_mode_is_told_the_modes() {
 async fn time_that_is_over_ends_the_answer_and_its_work() {
     let (backend, client) = mock(Duration::from_millis(20));
     let timeout = Some(Duration::from_millis(70));
-    let error =
-        client.generate(client.entry(None).unwrap(), ChatRequest { timeout, ..request("hi") }).await.unwrap_err();
+    let error = client.generate(client.default_entry(), ChatRequest { timeout, ..request("hi") }).await.unwrap_err();
     assert!(matches!(error, LlmError::Timeout(allowed) if Some(allowed) == timeout));
     assert_eq!(backend.running(), 0);
 }
@@ -48,4 +48,41 @@ async fn time_that_is_over_ends_the_answer_and_its_work() {
 fn what_is_said_is_not_shown() {
     let shown = format!("{:?}", request("my chest hurts"));
     assert!(!shown.contains("chest"), "{shown}");
+}
+
+fn registry(names: &[&str], default: &str) -> Registry {
+    let entry = |name: &&str| Entry::new(*name, Backend::Mock(MockBackend::new()));
+    Registry::new(names.iter().map(entry).collect(), default).unwrap()
+}
+
+fn weights(weights: &[(&str, u32)]) -> Vec<(String, u32)> {
+    weights.iter().map(|&(name, weight)| (name.to_owned(), weight)).collect()
+}
+
+#[test]
+fn defaults_change_and_change_back() {
+    let registry = registry(&["mock", "a", "b"], "a");
+    assert_eq!(registry.set_default("b").unwrap().previous, ["a"]);
+    registry.set_weights(&weights(&[("a", 1), ("b", 1)])).unwrap();
+    let back = registry.roll_back().unwrap();
+    assert_eq!((back.default.as_str(), back.weights.len(), back.previous.len()), ("a", 0, 0));
+    assert_eq!(registry.roll_back().unwrap().default, "mock");
+    assert!(matches!(registry.set_default("c"), Err(LlmError::UnknownMode { .. })));
+    assert_eq!(registry.default_entry().name(), "mock");
+}
+
+#[test]
+fn people_keep_their_model_while_it_answers() {
+    let registry = registry(&["mock", "a", "b"], "mock");
+    registry.set_weights(&weights(&[("a", 1), ("b", 1), ("mock", 0)])).unwrap();
+    let people: Vec<String> = (0..200).map(|number| format!("P{number}")).collect();
+    let of = |person: &str, last_model| registry.route(RouteKey { person, last_model }).name().to_owned();
+    let to_a = people.iter().filter(|person| of(person, None) == "a").count();
+    assert!((60..140).contains(&to_a), "{to_a}");
+    assert!(people.iter().all(|person| of(person, None) == of(person, None) && of(person, None) != "mock"));
+    // Every mock is the model `mock`: the first that answers is the one of the conversation.
+    assert!(people.iter().all(|person| of(person, Some("mock")) == "a"));
+    assert!(matches!(registry.set_weights(&weights(&[("c", 1)])), Err(LlmError::UnknownMode { .. })));
+    registry.set_weights(&[]).unwrap();
+    assert!(people.iter().all(|person| of(person, Some("gone")) == "mock"));
 }

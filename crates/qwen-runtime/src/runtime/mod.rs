@@ -86,6 +86,15 @@ impl Runtime {
         Self::start(engine, language, context, config.max_waiting)
     }
 
+    /// Memory that [`Runtime::of_checkpoint`] will take, in bytes: the weights in the form in which they are held, a
+    /// full KV cache, and room to compute in.
+    ///
+    /// # Errors
+    /// [`RuntimeError`] for a checkpoint without some tensor, or a KV cache without room for a token.
+    pub fn memory(checkpoint: &Checkpoint, config: &RuntimeConfig) -> Result<u64, RuntimeError> {
+        loading::memory(checkpoint, config)
+    }
+
     fn start(
         engine: Box<dyn Engine>,
         language: Language,

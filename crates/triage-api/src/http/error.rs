@@ -169,6 +169,7 @@ impl From<TriageError> for ApiError {
                 Self { status: StatusCode::SERVICE_UNAVAILABLE, ..from_store(error, "the conversation") }
                     .retry(STORE_RETRY)
             }
+            TriageError::Decisions(error) => from_store(error, "the decision").retry(STORE_RETRY),
             TriageError::Prompt(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "prompt", "Error building the prompt")
             }
@@ -212,6 +213,7 @@ fn from_llm(error: &LlmError) -> ApiError {
                 .with("stage", stage.as_str())
                 .retry(*retry_after)
         }
+        LlmError::Conflict(reason) => ApiError::new(StatusCode::CONFLICT, "conflict", reason.as_str()),
         LlmError::Overloaded { retry_after } => {
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "Too many requests are waiting")
                 .retry(*retry_after)

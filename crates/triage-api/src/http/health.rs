@@ -1,4 +1,4 @@
-//! `/`, `/health`, `/health/db` and `/ready`: what probes and people ask first.
+//! `/`, `/health`, `/health/db`, `/ready` and `/metrics`: what probes, Prometheus and people ask first.
 
 use std::time::Instant;
 
@@ -21,6 +21,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/").route(web::get().to(index)).default_service(only("GET")))
         .service(web::resource("/health").route(web::get().to(health)).default_service(only("GET")))
         .service(web::resource("/health/db").route(web::get().to(health_db)).default_service(only("GET")))
+        .service(web::resource("/metrics").route(web::get().to(metrics)).default_service(only("GET")))
         .service(web::resource("/ready").route(web::get().to(ready)).default_service(only("GET")));
 }
 
@@ -80,6 +81,14 @@ pub(super) async fn ready(service: web::Data<TriageService>) -> HttpResponse {
     let entry = service.llm().default_entry();
     let (model, engine) = (entry.model().to_string(), entry.engine());
     readiness(entry.name(), &model, engine.as_deref(), &entry.status())
+}
+
+/// What is counted, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "health",
+    responses((status = 200, description = "OpenMetrics 1.0", body = String, content_type = "application/openmetrics-text")))]
+pub(super) async fn metrics(service: web::Data<TriageService>) -> HttpResponse {
+    let text = service.metrics().text(service.llm().registry());
+    HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text)
 }
 
 fn readiness(mode: &str, model: &str, engine: Option<&str>, status: &BackendStatus) -> HttpResponse {

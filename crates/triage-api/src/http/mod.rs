@@ -2,6 +2,7 @@
 //!
 //! The only place that names actix. It must not read records, build prompts or ask models itself.
 
+mod admin;
 mod body;
 mod chat_logs;
 mod cors;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use actix_web::{Route, middleware, web};
 
+pub use admin::listen_admin;
 pub use cors::Origins;
 pub use server::{ServerOptions, listen};
 

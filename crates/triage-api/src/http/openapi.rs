@@ -22,6 +22,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         health::health,
         health::health_db,
         health::ready,
+        health::metrics,
         patients::list,
         patients::patient,
         patients::summary,

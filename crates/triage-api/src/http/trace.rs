@@ -1,4 +1,4 @@
-//! The trace of a request: its id, its span around every log line, and its one line at the end.
+//! The trace of a request: its id, its span around every log line, its one line at the end, and that it is counted.
 //!
 //! Writes the body of every [`ApiError`], because the trace id stands in it. Logs route templates
 //! and never a path, a query or a header: record numbers stand in those.
@@ -12,11 +12,12 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpMessage, HttpRequest};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use bytes::Bytes;
 use tracing::{Instrument, Span};
 
 use super::error::ApiError;
+use crate::service::TriageService;
 use crate::trace_id::TraceId;
 
 /// Carries the trace id, in requests and in answers.
@@ -31,8 +32,16 @@ pub(super) async fn trace(
     let trace_id = trace_id.unwrap_or_else(TraceId::random);
     let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
     // At the level of an error, so that no LOG_LEVEL takes the trace id from the lines inside.
-    let span = tracing::error_span!("request", %trace_id, method = method(&request), route);
-    let mut line = RequestLine { span: span.clone(), started: Instant::now(), status: None, whole: false };
+    let span = tracing::error_span!("request", %trace_id, method = method(&request), route = route.as_str());
+    let mut line = RequestLine {
+        span: span.clone(),
+        started: Instant::now(),
+        status: None,
+        whole: false,
+        service: request.app_data::<web::Data<TriageService>>().cloned(),
+        route,
+        method: method(&request),
+    };
     request.extensions_mut().insert(trace_id.clone());
 
     let response = next.call(request).instrument(span).await?;
@@ -70,12 +79,20 @@ struct RequestLine {
     status: Option<u16>,
     /// Whether the last byte of the answer was handed over.
     whole: bool,
+    /// Who counts; nobody counts what operators ask.
+    service: Option<web::Data<TriageService>>,
+    route: String,
+    method: &'static str,
 }
 
 impl Drop for RequestLine {
     fn drop(&mut self) {
         let _inside = self.span.enter();
-        let latency_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let elapsed = self.started.elapsed();
+        if let Some(service) = &self.service {
+            service.metrics().request(&self.route, self.method, self.status, elapsed);
+        }
+        let latency_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         match self.status {
             Some(status) if self.whole => tracing::info!(status, latency_ms, "request answered"),
             Some(status) => tracing::info!(status, latency_ms, "client left during the answer"),

@@ -1,9 +1,10 @@
-//! [`SqliteStores`]: opens the file and hands out the two stores.
+//! [`SqliteStores`]: opens the file and hands out its stores.
 
 use std::path::Path;
 
 use super::conversations::SqliteConversations;
 use super::database::Database;
+use super::decisions::SqliteDecisions;
 use super::records::SqliteRecords;
 use super::seeding;
 use crate::error::StoreError;
@@ -15,6 +16,8 @@ pub struct SqliteStores {
     pub records: SqliteRecords,
     /// The conversations.
     pub conversations: SqliteConversations,
+    /// Who answers, as operators decided last.
+    pub decisions: SqliteDecisions,
     database: Database,
 }
 
@@ -34,6 +37,7 @@ impl SqliteStores {
         Ok(Self {
             records: SqliteRecords::new(database.clone()),
             conversations: SqliteConversations::new(database.clone()),
+            decisions: SqliteDecisions::new(database.clone()),
             database,
         })
     }

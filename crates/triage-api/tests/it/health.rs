@@ -56,6 +56,7 @@ async fn every_endpoint_is_documented() {
         "get /chat-logs/{conversation_id}",
         "get /health",
         "get /health/db",
+        "get /metrics",
         "get /openapi.json",
         "get /patients",
         "get /patients/{mrn}",
