@@ -50,11 +50,12 @@ impl Application {
         let (stores, sqlite) = open(&settings.store).await?;
         let decisions = sqlite.as_ref().map(|sqlite| Arc::new(sqlite.decisions.clone()) as Arc<dyn Decisions>);
         let switchboard = Arc::new(Switchboard::new(llm.clone(), decisions));
-        switchboard.restore().await.context("reading what operators decided")?;
         // From here on a signal ends the service in order.
         let signals = Signals::new()?;
         let (listener, port) = bind(settings.address).context("CHAT_API_HOST, CHAT_API_PORT")?;
         let (admin_listener, admin_port) = bind(settings.admin.address).context("CHAT_ADMIN_HOST, CHAT_ADMIN_PORT")?;
+        // After the ports are this server's: one that cannot start must not forget a decision of those that run.
+        switchboard.restore().await.context("reading what operators decided")?;
 
         tracing::info!(
             address = %settings.address,

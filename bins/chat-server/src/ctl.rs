@@ -1,6 +1,7 @@
 //! `chat-server ctl`: changes a running server through its operators' interface, and shows what came of it.
 
 use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -8,19 +9,25 @@ use reqwest::{Client, Method};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use crate::cli::{CtlArgs, CtlCommand};
+use crate::cli::{AdminArgs, CtlArgs, CtlCommand};
 
 /// How often a loading model is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 
-/// Does what was asked, and prints the server's state.
+/// Longest time for one answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Does what was asked, and prints the server's state. Without `--url` it asks the server that these settings make.
 ///
 /// # Errors
 /// When the server cannot be reached, or refuses; its reason is told.
-pub fn run(arguments: CtlArgs, token: Option<SecretString>) -> anyhow::Result<()> {
-    let CtlArgs { url, json, command, .. } = arguments;
-    let server =
-        Server { url: url.trim_end_matches('/').to_owned(), token: arguments.token.or(token), client: Client::new() };
+pub fn run(arguments: CtlArgs, admin: AdminArgs) -> anyhow::Result<()> {
+    let CtlArgs { url, token, json, command } = arguments;
+    let url = url.unwrap_or_else(|| own_url(&admin));
+    // A token goes to the server alone, never to a proxy of the environment.
+    let client = Client::builder().no_proxy().timeout(PATIENCE).build()?;
+    let token = token.or(admin.chat_admin_token);
+    let server = Server { url: url.trim_end_matches('/').to_owned(), token, client };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let state = runtime.block_on(server.obey(&command))?;
     let shown = match command {
@@ -29,6 +36,16 @@ pub fn run(arguments: CtlArgs, token: Option<SecretString>) -> anyhow::Result<()
         _ => summary(&state),
     };
     Ok(std::io::stdout().write_all(shown.as_bytes())?)
+}
+
+/// Where a server with these settings listens.
+fn own_url(admin: &AdminArgs) -> String {
+    let host = match admin.chat_admin_host {
+        host if !host.is_unspecified() => host,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(host, admin.chat_admin_port))
 }
 
 struct Server {
@@ -82,8 +99,11 @@ impl Server {
         let mut shown = String::new();
         loop {
             let state = self.ask(Method::GET, &["models"], None).await?;
-            // An alias is not listed: there is nothing to wait for then.
-            let Some(model) = models(&state).find(|model| model["mode"] == name) else { return Ok(state) };
+            let is_named = |model: &&Value| {
+                let mut aliases = model["aliases"].as_array().into_iter().flatten();
+                model["mode"] == name || aliases.any(|alias| alias == name)
+            };
+            let Some(model) = models(&state).find(is_named) else { bail!("the server lists no {name}") };
             match model["status"].as_str().unwrap_or_default() {
                 "ready" => return Ok(state),
                 "loading" => {}

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let done = match cli.command.take() {
         Some(Command::Settings) => return setting_list::print(),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments, cli, &matches),
-        Some(Command::Ctl(arguments)) => ctl::run(arguments, cli.admin.chat_admin_token),
+        Some(Command::Ctl(arguments)) => ctl::run(arguments, cli.admin),
         None => Settings::try_from(cli).and_then(serve),
     };
     match done {

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use llm_client::{LoadStage, LoadedModel, ModelIdentity, ModelLoader};
@@ -16,6 +17,9 @@ use secrecy::ExposeSecret;
 
 use crate::cli::CacheArgs;
 use crate::system_memory::SystemMemory;
+
+/// How long memory is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Which model, and what it runs on.
 #[derive(Debug)]
@@ -39,9 +43,23 @@ impl ModelSource {
         &self.spec
     }
 
-    /// What it runs on.
-    pub(crate) fn runtime(&self) -> &RuntimeConfig {
-        &self.runtime
+    /// The checkpoint at `path`, with the adapter.
+    pub(crate) fn checkpoint(&self, path: &Path) -> Result<Checkpoint, RuntimeError> {
+        let checkpoint = Checkpoint::open(path)?;
+        match &self.adapter {
+            Some(adapter) => checkpoint.with_adapter(Adapter::open(adapter)?),
+            None => Ok(checkpoint),
+        }
+    }
+
+    /// Memory of the machine that it takes, in bytes; `None` on a GPU, which has its own.
+    pub(crate) fn memory(&self, checkpoint: &Checkpoint) -> Result<Option<u64>, RuntimeError> {
+        match self.runtime.engine {
+            EngineConfig::Cpu(_) | EngineConfig::Candle(ComputeDevice::Cpu) => {
+                Runtime::memory(checkpoint, &self.runtime).map(Some)
+            }
+            EngineConfig::Candle(_) => Ok(None),
+        }
     }
 }
 
@@ -50,6 +68,8 @@ impl ModelSource {
 pub struct CachedModelLoader {
     source: ModelSource,
     cache: ModelCache,
+    /// One model at a time is loaded, so that none counts on memory that another is about to take.
+    turn: Arc<Mutex<()>>,
     /// Keeps `fetch-model prune` from the model that was loaded last.
     in_use: Mutex<Option<ModelInUse>>,
 }
@@ -59,8 +79,8 @@ impl CachedModelLoader {
     ///
     /// # Errors
     /// When the cache's settings cannot be used.
-    pub fn new(cache: &CacheArgs, source: ModelSource) -> anyhow::Result<Self> {
-        Ok(Self { source, cache: ModelCache::new(cache_config(cache)?)?, in_use: Mutex::default() })
+    pub fn new(cache: &CacheArgs, source: ModelSource, turn: Arc<Mutex<()>>) -> anyhow::Result<Self> {
+        Ok(Self { source, cache: ModelCache::new(cache_config(cache)?)?, turn, in_use: Mutex::default() })
     }
 
     fn files(&self, report: &dyn Fn(LoadStage)) -> Result<ModelFiles, String> {
@@ -93,22 +113,28 @@ impl CachedModelLoader {
 
     /// The model in memory; refused before anything is loaded where it does not fit.
     fn runtime(&self, path: &Path, progress: &dyn Fn(LoadProgress)) -> Result<Runtime, String> {
-        let checkpoint = self.checkpoint(path).map_err(in_one_line)?;
-        let on_processor =
-            matches!(self.source.runtime.engine, EngineConfig::Cpu(_) | EngineConfig::Candle(ComputeDevice::Cpu));
-        if let Some(memory) = SystemMemory::now().filter(|_| on_processor) {
-            memory.require(Runtime::memory(&checkpoint, &self.source.runtime).map_err(in_one_line)?)?;
+        let checkpoint = self.source.checkpoint(path).map_err(in_one_line)?;
+        if let Some(adapter) = &self.source.adapter {
+            tracing::info!(adapter = %adapter.display(), "the adapter is merged into the model");
+        }
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(needed) = self.source.memory(&checkpoint).map_err(in_one_line)? {
+            self.require(needed)?;
         }
         Runtime::of_checkpoint(&checkpoint, self.source.runtime.clone(), progress).map_err(in_one_line)
     }
 
-    fn checkpoint(&self, path: &Path) -> Result<Checkpoint, RuntimeError> {
-        let mut checkpoint = Checkpoint::open(path)?;
-        if let Some(adapter) = &self.source.adapter {
-            checkpoint = checkpoint.with_adapter(Adapter::open(adapter)?)?;
-            tracing::info!(adapter = %adapter.display(), "the adapter is merged into the model");
+    /// Waits a moment for memory that a model which was just unloaded gives back.
+    fn require(&self, needed: u64) -> Result<(), String> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let Some(memory) = SystemMemory::now() else { return Ok(()) };
+            match memory.require(needed) {
+                Err(refusal) if Instant::now() >= give_up => return Err(refusal),
+                Err(_) => std::thread::sleep(Duration::from_millis(100)),
+                Ok(()) => return Ok(()),
+            }
         }
-        Ok(checkpoint)
     }
 
     /// What is going on, for those who ask; the log gets it where it begins and where something is not as it should be.

@@ -1,6 +1,6 @@
 //! The modes of this service: which backend answers to which name.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -31,15 +31,23 @@ const HF_ROUTER: &str = "https://router.huggingface.co/v1";
 pub fn client(settings: &Settings) -> anyhow::Result<LlmClient> {
     let delay = Duration::from_millis(settings.model.mock_word_delay_ms);
     let mut entries = vec![Entry::new("mock", Backend::Mock(MockBackend::with_word_delay(delay)))];
+    let turn = Arc::new(Mutex::new(()));
     let budget = settings.models.as_ref().and_then(|file| file.memory).map(|size| MemoryBudget::new(size.0));
     match &settings.models {
         Some(file) => {
             for (mode, model) in &file.models {
-                let entry = described(settings, mode, model, budget.as_ref());
-                entries.push(entry.with_context(|| format!("MODELS_FILE: models.{mode}"))?);
+                let backend = described(settings, mode, model, &turn);
+                let backend = backend.with_context(|| format!("MODELS_FILE: models.{mode}"))?;
+                entries.push(named(
+                    mode,
+                    match (&budget, model.memory) {
+                        (Some(budget), Some(memory)) => backend.with_room(budget.clone(), memory.0),
+                        _ => backend,
+                    },
+                ));
             }
         }
-        None => entries.push(qwen(settings)?),
+        None => entries.push(qwen(settings, turn)?),
     }
     entries.extend(remote(settings)?);
     let mut names: Vec<&str> = entries.iter().map(Entry::name).collect();
@@ -77,14 +85,15 @@ fn remote(settings: &Settings) -> anyhow::Result<Vec<Entry>> {
 }
 
 /// The one model that the flags name.
-fn qwen(settings: &Settings) -> anyhow::Result<Entry> {
+fn qwen(settings: &Settings, turn: Arc<Mutex<()>>) -> anyhow::Result<Entry> {
     // A mode that answers only when it is asked for by name is not loaded before that.
     let policy = match settings.model.model_load {
         ModelLoad::Eager if is_default(settings, QWEN) => LoadPolicy::Eager,
         ModelLoad::Eager | ModelLoad::Lazy => LoadPolicy::Lazy,
     };
     let source = source_of_flags(settings)?;
-    Ok(named(QWEN, QwenBackend::new(Arc::new(CachedModelLoader::new(&settings.cache, source)?), policy)))
+    let loader = CachedModelLoader::new(&settings.cache, source, turn)?;
+    Ok(named(QWEN, QwenBackend::new(Arc::new(loader), policy)))
 }
 
 /// A model that the file describes.
@@ -92,8 +101,8 @@ fn described(
     settings: &Settings,
     mode: &str,
     model: &ModelEntry,
-    budget: Option<&MemoryBudget>,
-) -> anyhow::Result<Entry> {
+    turn: &Arc<Mutex<()>>,
+) -> anyhow::Result<QwenBackend> {
     let policy = match model.load {
         Load::Eager => LoadPolicy::Eager,
         Load::Lazy => LoadPolicy::Lazy,
@@ -101,14 +110,7 @@ fn described(
         Load::Manual => LoadPolicy::Manual,
     };
     let source = source_of_file(settings, model)?;
-    let backend = QwenBackend::new(Arc::new(CachedModelLoader::new(&settings.cache, source)?), policy);
-    Ok(named(
-        mode,
-        match (budget, model.memory) {
-            (Some(budget), Some(memory)) => backend.with_room(budget.clone(), memory.0),
-            _ => backend,
-        },
-    ))
+    Ok(QwenBackend::new(Arc::new(CachedModelLoader::new(&settings.cache, source, Arc::clone(turn))?), policy))
 }
 
 fn source_of_flags(settings: &Settings) -> anyhow::Result<ModelSource> {

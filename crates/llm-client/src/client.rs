@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt};
 
 use crate::chat::{ChatAnswer, ChatEvent, ChatRequest, FinishReason, ModelIdentity, Usage};
 use crate::deadline::Deadline;
-use crate::entry::Entry;
+use crate::entry::{Admission, Entry};
 use crate::error::LlmError;
 use crate::registry::Registry;
 
@@ -46,20 +46,26 @@ impl LlmClient {
         self.registry.default_entry()
     }
 
-    /// Asks `entry` and returns when the request is accepted: its prompt is read and fits.
+    /// Asks an entry, or whom a request was admitted to, and returns when the request is accepted: its prompt is read
+    /// and fits.
     ///
     /// Dropping the stream stops the work.
     ///
     /// # Errors
     /// Everything that is known before the first token.
-    pub async fn stream(&self, entry: Arc<Entry>, request: ChatRequest) -> Result<ChatStream, LlmError> {
+    pub async fn stream(&self, whom: impl Into<Admission>, request: ChatRequest) -> Result<ChatStream, LlmError> {
+        let admission: Admission = whom.into();
+        let entry = Arc::clone(admission.entry());
         let deadline = request.timeout.and_then(Deadline::after);
-        let accepted = entry.stream(request);
-        let events = match deadline {
-            Some(deadline) => deadline.bound_stream(deadline.bound(accepted).await?),
+        let accepted = admission.stream(request);
+        let (model, events) = match deadline {
+            Some(deadline) => {
+                let (model, events) = deadline.bound(accepted).await?;
+                (model, deadline.bound_stream(events))
+            }
             None => accepted.await?,
         };
-        Ok(ChatStream { model: entry.model(), entry, events })
+        Ok(ChatStream { entry, model, events })
     }
 
     /// Asks `entry` and waits for the whole answer. Dropping the future stops the work.

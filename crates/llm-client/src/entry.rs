@@ -1,9 +1,10 @@
 //! [`Entry`]: a mode, by name.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Held};
 use crate::chat::{ChatRequest, ModelIdentity};
 use crate::client::EventStream;
 use crate::error::LlmError;
@@ -68,17 +69,20 @@ impl Entry {
         matches!(self.status(), BackendStatus::Ready)
     }
 
-    /// Whether a request would be taken up now, as far as that is known without making one.
+    /// Admits a request, as far as that is known without making it: it keeps the model that answers now, also when
+    /// that is unloaded before the request is made.
     ///
     /// # Errors
     /// [`LlmError::NotReady`] or [`LlmError::Overloaded`].
-    pub fn admits(&self) -> Result<(), LlmError> {
-        self.backend.admits(&self.name)
+    pub fn admit(self: &Arc<Self>) -> Result<Admission, LlmError> {
+        Ok(Admission { held: self.backend.admit(&self.name)?, entry: Arc::clone(self) })
     }
 
     /// Starts to load what is to be loaded at start; returns at once.
     pub fn preload(&self) {
-        self.backend.preload();
+        if let Err(reason) = self.backend.preload() {
+            tracing::warn!(mode = self.name, "not loaded at start: {reason}");
+        }
     }
 
     /// Memory that it is expected to take once it is loaded, in bytes; 0 where none is known.
@@ -93,12 +97,7 @@ impl Entry {
 
     /// Starts to load, where there is room; after a failed try at once.
     pub(crate) fn load(&self) -> Result<(), LlmError> {
-        if matches!(self.status(), BackendStatus::Failed { .. }) {
-            self.backend.unload();
-        }
-        self.backend.check_room().map_err(|reason| LlmError::Conflict(format!("{}: {reason}", self.name)))?;
-        self.backend.load();
-        Ok(())
+        self.backend.load().map_err(|reason| LlmError::Conflict(format!("{}: {reason}", self.name)))
     }
 
     /// Gives the model's memory back when its last answer is finished.
@@ -106,16 +105,42 @@ impl Entry {
         self.backend.unload();
     }
 
-    pub(crate) async fn stream(&self, request: ChatRequest) -> Result<EventStream, LlmError> {
-        self.backend.stream(&self.name, request).await
-    }
-
     /// The name and its aliases.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+    pub fn names(&self) -> impl Iterator<Item = &String> {
         std::iter::once(&self.name).chain(&self.aliases)
     }
 
     pub(crate) fn answers_to(&self, mode: &str) -> bool {
         self.name == mode || self.aliases.iter().any(|alias| alias == mode)
+    }
+}
+
+/// A request's place at an entry, with the model that will answer it.
+pub struct Admission {
+    entry: Arc<Entry>,
+    held: Held,
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").field("entry", &self.entry).finish_non_exhaustive()
+    }
+}
+
+impl Admission {
+    /// Who answers.
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    pub(crate) async fn stream(self, request: ChatRequest) -> Result<(ModelIdentity, EventStream), LlmError> {
+        self.entry.backend.stream(&self.entry.name, self.held, request).await
+    }
+}
+
+/// Whatever the entry has when the request is made.
+impl From<Arc<Entry>> for Admission {
+    fn from(entry: Arc<Entry>) -> Self {
+        Self { entry, held: Held::Nothing }
     }
 }

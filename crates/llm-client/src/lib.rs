@@ -34,7 +34,7 @@ pub use chat::{
     ChatAnswer, ChatEvent, ChatOptions, ChatRequest, FinishReason, Message, ModelIdentity, Role, ThinkingBudget, Usage,
 };
 pub use client::{ChatStream, EventStream, LlmClient};
-pub use entry::Entry;
+pub use entry::{Admission, Entry};
 pub use error::LlmError;
 pub use memory_budget::MemoryBudget;
 pub use registry::Registry;

@@ -37,21 +37,19 @@ impl MemoryBudget {
         *self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is room for `bytes` now.
-    ///
-    /// # Errors
-    /// How much is missing, for an operator.
-    pub(crate) fn check(&self, bytes: u64) -> Result<(), String> {
-        room(self.limit, self.taken(), bytes)
-    }
-
     /// Takes `bytes`.
     ///
     /// # Errors
-    /// As [`MemoryBudget::check`].
+    /// How much is missing, for an operator.
     pub(crate) fn reserve(&self, bytes: u64) -> Result<Reservation, String> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        room(self.limit, *taken, bytes)?;
+        let free = self.limit.saturating_sub(*taken);
+        if bytes > free {
+            let [bytes, free, limit] = [bytes, free, self.limit].map(mebibytes);
+            return Err(format!(
+                "it needs {bytes} MiB, and {free} MiB of {limit} MiB are free: unload another model first"
+            ));
+        }
         *taken += bytes;
         Ok(Reservation { bytes, taken: Arc::clone(&self.taken) })
     }
@@ -61,15 +59,6 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         *self.taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
     }
-}
-
-fn room(limit: u64, taken: u64, bytes: u64) -> Result<(), String> {
-    let free = limit.saturating_sub(taken);
-    if bytes <= free {
-        return Ok(());
-    }
-    let [bytes, free, limit] = [bytes, free, limit].map(mebibytes);
-    Err(format!("it needs {bytes} MiB, and {free} MiB of {limit} MiB are free: unload another model first"))
 }
 
 fn mebibytes(bytes: u64) -> u64 {
@@ -88,7 +77,7 @@ mod tests {
             budget.clone().reserve(5 << 20).unwrap_err(),
             "it needs 5 MiB, and 4 MiB of 10 MiB are free: unload another model first"
         );
-        assert!(budget.check(4 << 20).is_ok());
+        assert!(budget.reserve(4 << 20).is_ok());
         drop(first);
         assert_eq!(budget.taken(), 0);
         assert!(budget.reserve(10 << 20).is_ok());

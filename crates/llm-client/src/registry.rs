@@ -4,6 +4,7 @@
 //! A request keeps the `Arc` of its entry, and of the model that answers it: a change drops no request,
 //! and an unloaded model's memory is given back when its last answer is finished.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::entry::Entry;
@@ -71,9 +72,13 @@ impl Registry {
     /// long as it answers at all, else whom the person's hash falls to.
     pub fn route(&self, key: RouteKey<'_>) -> Arc<Entry> {
         let routing = self.routing();
+        let own = self.known(routing.of_person(key.person));
         let is_last = |entry: &Arc<Entry>| key.last_model.is_some_and(|last| entry.model().to_string() == last);
-        let last = routing.answering().map(|name| self.known(name)).find(is_last);
-        last.unwrap_or_else(|| self.known(routing.of_person(key.person)))
+        if is_last(&own) {
+            // Several modes can have one model, with other settings: of those, the person's own.
+            return own;
+        }
+        routing.answering().map(|name| self.known(name)).find(is_last).unwrap_or(own)
     }
 
     /// Lets `mode` answer everything.
@@ -81,8 +86,8 @@ impl Registry {
     /// # Errors
     /// [`LlmError::UnknownMode`]; [`LlmError::Conflict`] when it cannot answer yet.
     pub fn set_default(&self, mode: &str) -> Result<Arc<Routing>, LlmError> {
-        let entry = self.able(mode)?;
         let mut routing = self.locked();
+        let entry = self.able(mode)?;
         let next = Routing::clone(&routing).with_default(entry.name());
         Ok(replace(&mut routing, next))
     }
@@ -93,13 +98,18 @@ impl Registry {
     /// # Errors
     /// As [`Registry::set_default`].
     pub fn set_weights(&self, weights: &[(String, u32)]) -> Result<Arc<Routing>, LlmError> {
-        let named = weights.iter().filter(|(_, weight)| *weight > 0).map(|(mode, weight)| {
-            let entry = self.able(mode)?;
-            Ok((entry.name().to_owned(), *weight))
-        });
-        let weights = named.collect::<Result<_, LlmError>>()?;
         let mut routing = self.locked();
-        let next = Routing { weights, ..Routing::clone(&routing) };
+        let mut named = BTreeMap::new();
+        for (mode, weight) in weights.iter().filter(|(_, weight)| *weight > 0) {
+            let entry = self.able(mode)?;
+            if named.insert(entry.name().to_owned(), *weight).is_some() {
+                return Err(LlmError::InvalidRequest(format!("{} has two weights", entry.name())));
+            }
+        }
+        if named.is_empty() {
+            self.able(&routing.default)?;
+        }
+        let next = Routing { weights: named, ..Routing::clone(&routing) };
         Ok(replace(&mut routing, next))
     }
 
@@ -133,10 +143,16 @@ impl Registry {
     /// [`LlmError::UnknownMode`]; [`LlmError::Conflict`] when there is no room for it.
     pub fn load(&self, mode: &str) -> Result<Arc<Entry>, LlmError> {
         let entry = self.entry(mode)?;
-        if !entry.is_loaded() {
-            entry.load()?;
-        }
+        entry.load()?;
         Ok(entry)
+    }
+
+    /// Unloads the models that nobody needs for this routing or the one of now, for want of memory.
+    pub fn make_room(&self, wanted: &Routing) {
+        let routing = self.locked();
+        let needed: Vec<&str> = routing.answering().chain(wanted.answering()).collect();
+        let idle = self.entries.iter().filter(|entry| entry.memory() > 0 && !needed.contains(&entry.name()));
+        idle.for_each(|entry| entry.unload());
     }
 
     /// Forgets a mode's model, whose last answers are finished.

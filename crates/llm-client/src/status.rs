@@ -9,6 +9,8 @@ pub enum BackendStatus {
     Ready,
     /// It will load on the first request.
     Idle,
+    /// It is loaded when an operator says so.
+    Unloaded,
     /// It is fetching or loading its model.
     Loading {
         /// What it is doing, for example `fetching model.safetensors`.
@@ -30,6 +32,7 @@ impl BackendStatus {
     pub fn stage(&self) -> String {
         match self {
             Self::Ready => "ready".to_owned(),
+            Self::Unloaded => "not loaded".to_owned(),
             Self::Idle => "waiting for the first request".to_owned(),
             Self::Loading { stage, percent: Some(percent) } => format!("{stage} ({percent} %)"),
             Self::Loading { stage, percent: None } => stage.clone(),

@@ -129,14 +129,16 @@ impl ModelGauges {
             let mode = [("mode", entry.name().to_owned())];
             let (word, done) = match entry.status() {
                 BackendStatus::Ready => ("ready", 100),
-                BackendStatus::Idle => ("unloaded", 0),
+                BackendStatus::Idle => ("idle", 0),
+                BackendStatus::Unloaded => ("unloaded", 0),
                 BackendStatus::Loading { percent, .. } => ("loading", percent.unwrap_or(0)),
                 BackendStatus::Failed { .. } => ("failed", 0),
             };
             let [name] = mode.clone();
             state.get_or_create(&[name, ("model", entry.model().to_string()), ("state", word.to_owned())]).set(1);
             percent.get_or_create(&mode).set(done.into());
-            memory.get_or_create(&mode).set(if entry.is_loaded() { whole(entry.memory()) } else { 0 });
+            let has_room = !matches!(entry.status(), BackendStatus::Idle | BackendStatus::Unloaded);
+            memory.get_or_create(&mode).set(if has_room { whole(entry.memory()) } else { 0 });
             let load_time = entry.load_time().unwrap_or_default().as_millis();
             load_milliseconds.get_or_create(&mode).set(i64::try_from(load_time).unwrap_or(i64::MAX));
         }

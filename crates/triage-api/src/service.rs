@@ -80,16 +80,17 @@ impl TriageService {
         let history = self.history(&mrn, question.conversation_id.as_deref()).await?;
         let last_model = history.iter().rev().find_map(|message| message.model_name.as_deref());
         let entry = named.unwrap_or_else(|| registry.route(RouteKey { person: mrn.as_str(), last_model }));
-        // A request that would be turned away leaves no question behind for each of its tries.
-        entry.admits()?;
+        // A request that would be turned away leaves no question behind for each of its tries; one that is admitted
+        // keeps its model, whatever operators do meanwhile.
+        let mut meter = AnswerMeter::start(Arc::clone(&self.metrics), &entry);
+        let admission = entry.admit().map_err(TriageError::from).inspect_err(|error| meter.failed(error))?;
         let messages = self.render(summary, history, question.query.clone()).await?;
         let conversation_id = self.store_question(&mrn, &question, lookup).await?;
 
         let started = Instant::now();
-        let mut meter = AnswerMeter::start(Arc::clone(&self.metrics), &entry);
         let timeout = Some(self.limits.answer_timeout);
         let request = ChatRequest { messages, options: question.options, timeout };
-        let chat = self.llm.stream(Arc::clone(&entry), request).await.map_err(TriageError::from);
+        let chat = self.llm.stream(admission, request).await.map_err(TriageError::from);
         let chat = chat.inspect_err(|error| meter.failed(error))?;
         // An alias stays the alias that was asked for.
         let mode = question.mode.unwrap_or_else(|| entry.name().to_owned());

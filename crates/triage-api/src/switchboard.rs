@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_client::{LlmClient, LlmError, Registry, Routing};
+use llm_client::{BackendStatus, LlmClient, LlmError, Registry, Routing};
 use tokio::sync::Mutex;
 
 use crate::decisions::{Decision, Decisions};
@@ -107,11 +107,15 @@ impl Switchboard {
         if self.store.is_none() {
             return;
         }
+        let mut last = String::new();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            if let Err(error) = self.catch_up().await {
-                tracing::warn!(%error, "the decisions of other replicas are not followed for now");
+            let said = self.catch_up().await.err().map(|error| error.to_string()).unwrap_or_default();
+            // What lasts is said once.
+            if said != last && !said.is_empty() {
+                tracing::warn!(error = said, "the decisions of other replicas are not followed for now");
             }
+            last = said;
         }
     }
 
@@ -125,15 +129,25 @@ impl Switchboard {
             Some(_) => return Ok(()),
             None => Routing::to(&self.configured),
         };
-        if wanted == *self.registry().routing() {
-            return Ok(());
-        }
+        let registry = self.registry();
+        let differs = wanted != *registry.routing();
         let mut all_loaded = true;
         for name in wanted.answering() {
-            all_loaded &= self.registry().load(name)?.is_loaded();
+            let entry = registry.entry(name)?;
+            all_loaded &= entry.is_loaded();
+            // One that failed is tried again in its own time.
+            let is_empty = match entry.status() {
+                BackendStatus::Unloaded => true,
+                BackendStatus::Idle => differs,
+                _ => false,
+            };
+            if is_empty && registry.load(name).is_err() {
+                registry.make_room(&wanted);
+                registry.load(name)?;
+            }
         }
-        if all_loaded {
-            self.registry().adopt(wanted)?;
+        if all_loaded && differs {
+            registry.adopt(wanted)?;
         }
         Ok(())
     }

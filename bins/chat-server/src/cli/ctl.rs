@@ -10,9 +10,9 @@ use super::secret;
 /// What an operator asks of a running server, and how the answer is shown.
 #[derive(Debug, Clone, Args)]
 pub struct CtlArgs {
-    /// The server's operators' interface
-    #[arg(long, default_value = "http://127.0.0.1:8003", global = true)]
-    pub url: String,
+    /// The server's operators' interface [default: http://CHAT_ADMIN_HOST:CHAT_ADMIN_PORT]
+    #[arg(long, global = true)]
+    pub url: Option<String>,
     /// Token of that interface [default: CHAT_ADMIN_TOKEN]
     #[arg(long, value_parser = secret, global = true)]
     pub token: Option<SecretString>,

@@ -1,10 +1,10 @@
 //! The models of this process: whether they are in the cache, whole, and fit into memory; and the cache itself.
 
 use std::fs::{self, OpenOptions};
+use std::net::TcpStream;
 use std::path::Path;
 
 use model_cache::{CacheError, ModelCache, ModelSpec, ModelState, Network};
-use qwen_runtime::{Checkpoint, Runtime};
 
 use super::finding::{Finding, Needed};
 use crate::model_loader::{ModelSource, cache_config};
@@ -24,10 +24,16 @@ pub(super) fn findings(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![folder(cache.dir()), room(&cache), content(&cache)];
     match local_models(settings) {
         Ok(models) => {
+            let runs = TcpStream::connect(settings.admin.address).is_ok();
+            if runs {
+                findings.push(Finding::note("server", "one runs here; its models take part of the memory"));
+            }
             for (mode, source) in models {
-                let needed = if mode == settings.mode { Needed::Now } else { Needed::Later };
-                findings
-                    .extend(model(&mode, &source, &cache, network).into_iter().map(|one| one.unless_needed(needed)));
+                for finding in model(&mode, &source, &cache, network) {
+                    // The memory that a running server has for its model is not free.
+                    let judged = mode == settings.mode && !(runs && finding.about.starts_with("memory"));
+                    findings.push(finding.unless_needed(if judged { Needed::Now } else { Needed::Later }));
+                }
             }
         }
         Err(error) => findings.push(Finding::problem("MODEL", format!("{error:#}"), "correct the setting")),
@@ -98,19 +104,21 @@ fn model(mode: &str, source: &ModelSource, cache: &ModelCache, network: Network)
         Err(error) => return vec![missing(&about, source.spec(), &error, network)],
     };
     let whole = Finding::ok(&about, format!("{} is whole, at {}", files.name, files.path.display()));
-    let needed = Checkpoint::open(&files.path).and_then(|checkpoint| Runtime::memory(&checkpoint, source.runtime()));
+    let needed = source.checkpoint(&files.path).and_then(|checkpoint| source.memory(&checkpoint));
+    let memory_about = format!("memory {mode}");
     let fits = match (needed, SystemMemory::now()) {
         (Err(error), _) => {
             Finding::problem(&about, format!("{:#}", anyhow::Error::new(error)), "see docs/models.md, Troubleshooting")
         }
-        (Ok(needed), Some(memory)) => match memory.require(needed) {
-            Ok(()) => Finding::ok(format!("memory {mode}"), format!("needs {} MiB; {memory}", needed >> 20)),
+        (Ok(None), _) => Finding::note(memory_about, "it is that of the GPU, which is not asked"),
+        (Ok(Some(needed)), None) => Finding::note(memory_about, format!("needs {} MiB", needed >> 20)),
+        (Ok(Some(needed)), Some(memory)) => match memory.require(needed) {
+            Ok(()) => Finding::ok(memory_about, format!("needs {} MiB; {memory}", needed >> 20)),
             Err(refusal) => {
                 let (found, remedy) = refusal.split_once("; ").unwrap_or((&refusal, "choose a smaller model"));
-                Finding::problem(format!("memory {mode}"), found, remedy)
+                Finding::problem(memory_about, found, remedy)
             }
         },
-        (Ok(needed), None) => Finding::note(format!("memory {mode}"), format!("needs {} MiB", needed >> 20)),
     };
     vec![whole, fits]
 }

@@ -39,15 +39,8 @@ async fn store(settings: &StoreSettings) -> Finding {
             if !path.exists() {
                 return Finding::note("database", format!("{} is not there yet; the start makes it", path.display()));
             }
-            let opened = SqliteStores::open(&path).await;
-            let answer = match &opened {
-                Ok(stores) => stores.records.ping().await,
-                Err(error) => Err(StoreError::Unavailable { store: "sqlite", reason: error.to_string() }),
-            };
-            if let Ok(stores) = opened {
-                stores.close().await;
-            }
-            judged(format!("{} answers", path.display()), answer, "see DATA_DIR: its disk, and who may write there")
+            let answer = SqliteStores::probe(&path).await;
+            judged(format!("{} can be read", path.display()), answer, "see DATA_DIR: its disk, and who may write there")
         }
         StoreSettings::DbApi(url) => {
             let answer = match DbApi::new(DbApiConfig { timeout: PATIENCE, ..DbApiConfig::new(url) }) {

@@ -206,6 +206,8 @@ async fn operators_show_their_token_and_web_pages_are_refused() {
     let url = |process: &Process| format!("http://127.0.0.1:{}/admin/models", process.admin_port);
     let response = client.get(url(&open)).header("Origin", "https://evil.example").send().await.unwrap();
     assert_eq!(response.status(), 403);
+    let response = client.get(url(&open)).header("Host", "rebound.example").send().await.unwrap();
+    assert_eq!(response.status(), 403);
     assert_eq!(client.get(url(&open)).send().await.unwrap().status(), 200);
     assert_eq!(client.get(open.url("/admin/models")).send().await.unwrap().status(), 404);
 

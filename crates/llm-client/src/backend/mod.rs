@@ -60,26 +60,29 @@ impl Backend {
         }
     }
 
+    /// What a request is admitted to.
     #[cfg_attr(not(feature = "qwen"), expect(unused_variables, reason = "only the qwen backend names its mode"))]
-    pub(crate) fn admits(&self, mode: &str) -> Result<(), LlmError> {
+    pub(crate) fn admit(&self, mode: &str) -> Result<Held, LlmError> {
         match self {
-            Self::Mock(_) | Self::OpenAi(_) => Ok(()),
+            Self::Mock(_) | Self::OpenAi(_) => Ok(Held::Nothing),
             #[cfg(feature = "qwen")]
-            Self::Qwen(backend) => backend.admits(mode),
+            Self::Qwen(backend) => Ok(backend.admit(mode)?.map_or(Held::Nothing, Held::Model)),
         }
     }
 
-    pub(crate) fn preload(&self) {
+    /// Starts to load what is to be loaded at start; an error says what is missing.
+    pub(crate) fn preload(&self) -> Result<(), String> {
         match self {
-            Self::Mock(_) | Self::OpenAi(_) => {}
+            Self::Mock(_) | Self::OpenAi(_) => Ok(()),
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => backend.preload(),
         }
     }
 
-    pub(crate) fn load(&self) {
+    /// Starts to load; an error says what is missing.
+    pub(crate) fn load(&self) -> Result<(), String> {
         match self {
-            Self::Mock(_) | Self::OpenAi(_) => {}
+            Self::Mock(_) | Self::OpenAi(_) => Ok(()),
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => backend.load(),
         }
@@ -111,22 +114,33 @@ impl Backend {
         }
     }
 
-    /// Whether there is room to load it, else what is missing.
-    pub(crate) fn check_room(&self) -> Result<(), String> {
+    /// The model that answers, and its events.
+    #[cfg_attr(not(feature = "qwen"), expect(unused_variables, reason = "only the qwen backend holds a model"))]
+    pub(crate) async fn stream(
+        &self,
+        mode: &str,
+        held: Held,
+        request: ChatRequest,
+    ) -> Result<(ModelIdentity, EventStream), LlmError> {
         match self {
-            Self::Mock(_) | Self::OpenAi(_) => Ok(()),
+            Self::Mock(backend) => Ok((backend.model(), backend.stream(request)?)),
             #[cfg(feature = "qwen")]
-            Self::Qwen(backend) => backend.check_room(),
+            Self::Qwen(backend) => {
+                let model = match held {
+                    Held::Nothing => None,
+                    Held::Model(model) => Some(model),
+                };
+                backend.stream(mode, model, request).await
+            }
+            Self::OpenAi(backend) => Ok((backend.model(), backend.stream(request).await?)),
         }
     }
+}
 
-    #[cfg_attr(not(feature = "qwen"), expect(unused_variables, reason = "only the qwen backend names its mode"))]
-    pub(crate) async fn stream(&self, mode: &str, request: ChatRequest) -> Result<EventStream, LlmError> {
-        match self {
-            Self::Mock(backend) => backend.stream(request),
-            #[cfg(feature = "qwen")]
-            Self::Qwen(backend) => backend.stream(mode, request).await,
-            Self::OpenAi(backend) => backend.stream(request).await,
-        }
-    }
+/// What a request holds until it is answered.
+pub(crate) enum Held {
+    Nothing,
+    /// A model of this process, which stays in memory as long.
+    #[cfg(feature = "qwen")]
+    Model(std::sync::Arc<qwen::Resident>),
 }

@@ -159,9 +159,13 @@ async fn a_swap_drops_no_request_and_gives_memory_back() {
     assert!(matches!(&error, LlmError::Conflict(reason) if reason.contains("load it first")), "{error}");
 
     let mut running = client.stream(Arc::clone(&a), short()).await.unwrap();
+    // One that was let in, and not asked yet.
+    let admitted = a.admit().unwrap();
     registry.set_default("mock").unwrap();
     registry.unload("a").unwrap();
-    assert_eq!((a.status(), budget.taken()), (BackendStatus::Idle, 60));
+    assert_eq!((a.status(), budget.taken()), (BackendStatus::Unloaded, 60));
+    let answer = client.stream(admitted, short()).await.unwrap().collect_answer().await.unwrap();
+    assert_eq!(answer.model.to_string(), "golden@abc");
     let error = client.generate(Arc::clone(&a), short()).await.unwrap_err();
     assert!(matches!(error, LlmError::NotReady { .. }), "{error}");
     while let Some(event) = running.next().await {
@@ -187,5 +191,8 @@ async fn loading_can_be_given_up_and_begun_again() {
     until(&entry, |status| matches!(status, BackendStatus::Failed { .. })).await;
     client.registry().load("qwen").unwrap();
     until(&entry, |status| *status == BackendStatus::Ready).await;
+    client.registry().load("qwen").unwrap();
+    // The thread that failed would try again now, had it not been told to stop.
+    tokio::time::sleep(Duration::from_millis(5_500)).await;
     assert_eq!(loader.loads.load(Ordering::SeqCst), 2);
 }

@@ -80,8 +80,8 @@ fn people_keep_their_model_while_it_answers() {
     let to_a = people.iter().filter(|person| of(person, None) == "a").count();
     assert!((60..140).contains(&to_a), "{to_a}");
     assert!(people.iter().all(|person| of(person, None) == of(person, None) && of(person, None) != "mock"));
-    // Every mock is the model `mock`: the first that answers is the one of the conversation.
-    assert!(people.iter().all(|person| of(person, Some("mock")) == "a"));
+    // Both have the model `mock`: who began with it stays with the mode that is the person's own.
+    assert!(people.iter().all(|person| of(person, Some("mock")) == of(person, None)));
     assert!(matches!(registry.set_weights(&weights(&[("c", 1)])), Err(LlmError::UnknownMode { .. })));
     registry.set_weights(&[]).unwrap();
     assert!(people.iter().all(|person| of(person, Some("gone")) == "mock"));

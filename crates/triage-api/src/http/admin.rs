@@ -3,7 +3,7 @@
 //! Every endpoint answers with the whole state, so that whoever changed something sees what it made.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
@@ -71,13 +71,22 @@ async fn admit(request: ServiceRequest, next: Next<impl MessageBody + 'static>) 
                 return Ok(request.error_response(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)));
             }
         }
-        None if request.headers().contains_key(header::ORIGIN) => {
+        None if request.headers().contains_key(header::ORIGIN) || !header(header::HOST).is_some_and(is_loopback) => {
             let message = "Web pages are refused where no token is set";
             return Ok(request.error_response(ApiError::new(StatusCode::FORBIDDEN, "web_page", message)));
         }
         None => {}
     }
     Ok(next.call(request).await?.map_into_boxed_body())
+}
+
+/// Whether a `Host` names this machine: a page whose name was made to lead here does not.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Takes as long for a wrong token as for the right one of its length.
@@ -146,12 +155,14 @@ fn state_of(registry: &Registry) -> Value {
 fn model(entry: &Entry, routing: &Routing) -> Value {
     let (status, percent, error, retry_in_s) = match entry.status() {
         BackendStatus::Ready => ("ready", None, None, None),
-        BackendStatus::Idle => ("unloaded", None, None, None),
+        BackendStatus::Idle => ("idle", None, None, None),
+        BackendStatus::Unloaded => ("unloaded", None, None, None),
         BackendStatus::Loading { percent, .. } => ("loading", percent, None, None),
         BackendStatus::Failed { error, retry_in } => ("failed", None, Some(error), Some(seconds(retry_in))),
     };
     json!({
         "mode": entry.name(),
+        "aliases": entry.names().skip(1).collect::<Vec<_>>(),
         "model": entry.model().to_string(),
         "status": status,
         "stage": entry.status().stage(),

@@ -70,7 +70,7 @@ pub(super) async fn health_db(service: web::Data<TriageService>) -> HttpResponse
     if answer.is_ok() { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }
 
-/// Whether the default model can answer, at the latest after a lazy load; for readiness probes.
+/// Whether those can answer who answer requests without a mode, at the latest after a lazy load; for readiness probes.
 #[utoipa::path(get, path = "/ready", tag = "health",
     responses(
         (status = 200, description = "It can; `engine` says what computes, where the model is in this process", body = serde_json::Value),
@@ -78,7 +78,12 @@ pub(super) async fn health_db(service: web::Data<TriageService>) -> HttpResponse
             `{status, stage, error, percent, message}` and Retry-After", body = serde_json::Value),
     ))]
 pub(super) async fn ready(service: web::Data<TriageService>) -> HttpResponse {
-    let entry = service.llm().default_entry();
+    let registry = service.llm().registry();
+    // The first of those that answer which cannot, where there is one.
+    let routing = registry.routing();
+    let answering: Vec<_> = routing.answering().filter_map(|mode| registry.entry(mode).ok()).collect();
+    let unready = answering.iter().find(|entry| !entry.status().is_ready());
+    let entry = unready.or(answering.first()).cloned().unwrap_or_else(|| registry.default_entry());
     let (model, engine) = (entry.model().to_string(), entry.engine());
     readiness(entry.name(), &model, engine.as_deref(), &entry.status())
 }
@@ -99,12 +104,14 @@ fn readiness(mode: &str, model: &str, engine: Option<&str>, status: &BackendStat
     }
     let (word, error, percent, retry) = match status {
         BackendStatus::Ready | BackendStatus::Idle => return HttpResponse::Ok().json(body),
+        BackendStatus::Unloaded => ("unloaded", None, None, LOADING_RETRY_SECONDS),
         BackendStatus::Loading { percent, .. } => ("loading", None, *percent, LOADING_RETRY_SECONDS),
         BackendStatus::Failed { error, retry_in } => ("failed", Some(error), None, seconds(*retry_in)),
     };
     body["status"] = json!(word);
     body["message"] = json!(match status {
         BackendStatus::Failed { .. } => "Model could not be loaded, it will be tried again",
+        BackendStatus::Unloaded => "Model is not loaded",
         _ => "Model is still loading, please wait",
     });
     body["stage"] = json!(status.stage());

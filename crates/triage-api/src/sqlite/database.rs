@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
-use sqlx::{Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
 
 use super::failure::{lost_a_race, store_error, unavailable};
 use crate::error::StoreError;
@@ -61,6 +61,17 @@ impl Database {
         MIGRATIONS.run(&writer).await?;
         let readers = pool(READERS).connect_with(options).await?;
         Ok(Self { readers, writer })
+    }
+
+    /// Reads from the file, without bringing its schema up to date.
+    pub(super) async fn probe(path: &Path) -> Result<(), StoreError> {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+        let read = async {
+            let mut connection = options.connect().await?;
+            sqlx::query("SELECT count(*) FROM sqlite_schema").execute(&mut connection).await?;
+            connection.close().await
+        };
+        read.await.map_err(|error| store_error(STORE, &error))
     }
 
     /// Connections for reading.

@@ -42,6 +42,14 @@ impl SqliteStores {
         })
     }
 
+    /// Whether the file at `path` can be read as a database; it is not changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it cannot.
+    pub async fn probe(path: &Path) -> Result<(), StoreError> {
+        Database::probe(path).await
+    }
+
     /// Closes the connections after what they are doing, so that the file is whole on disk.
     pub async fn close(&self) {
         self.database.close().await;
