@@ -167,14 +167,13 @@ fn in_one_line(error: RuntimeError) -> String {
 }
 
 pub(crate) fn cache_config(cache: &CacheArgs) -> anyhow::Result<CacheConfig> {
-    let token = cache.huggingface_token.as_ref().or(cache.hf_token.as_ref());
     let lock = cache.models_lock.as_ref().map(|path| {
         let text = fs::read_to_string(path).with_context(|| format!("MODELS_LOCK: cannot read {}", path.display()))?;
         anyhow::Ok(ModelsLock::parse(&text)?)
     });
     Ok(CacheConfig {
         endpoint: cache.hf_endpoint.clone(),
-        token: token.map(|token| token.expose_secret().parse()).transpose()?,
+        token: cache.token().map(|token| token.expose_secret().parse()).transpose()?,
         network: if cache.hf_hub_offline { Network::Offline } else { Network::Online },
         refresh: cache.model_ttl.map_or(Refresh::Never, Refresh::After),
         allowed: cache.model_allow.as_deref().unwrap_or_default().parse()?,

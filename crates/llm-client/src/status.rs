@@ -28,6 +28,17 @@ pub enum BackendStatus {
 }
 
 impl BackendStatus {
+    /// Its name, for programs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Idle => "idle",
+            Self::Unloaded => "unloaded",
+            Self::Loading { .. } => "loading",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
     /// One line for a person.
     pub fn stage(&self) -> String {
         match self {

@@ -127,17 +127,18 @@ impl ModelGauges {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         for entry in llm.entries() {
             let mode = [("mode", entry.name().to_owned())];
-            let (word, done) = match entry.status() {
-                BackendStatus::Ready => ("ready", 100),
-                BackendStatus::Idle => ("idle", 0),
-                BackendStatus::Unloaded => ("unloaded", 0),
-                BackendStatus::Loading { percent, .. } => ("loading", percent.unwrap_or(0)),
-                BackendStatus::Failed { .. } => ("failed", 0),
+            let status = entry.status();
+            let done = match status {
+                BackendStatus::Ready => 100,
+                BackendStatus::Loading { percent, .. } => percent.unwrap_or(0),
+                BackendStatus::Idle | BackendStatus::Unloaded | BackendStatus::Failed { .. } => 0,
             };
             let [name] = mode.clone();
-            state.get_or_create(&[name, ("model", entry.model().to_string()), ("state", word.to_owned())]).set(1);
+            state
+                .get_or_create(&[name, ("model", entry.model().to_string()), ("state", status.name().to_owned())])
+                .set(1);
             percent.get_or_create(&mode).set(done.into());
-            let has_room = !matches!(entry.status(), BackendStatus::Idle | BackendStatus::Unloaded);
+            let has_room = !matches!(status, BackendStatus::Idle | BackendStatus::Unloaded);
             memory.get_or_create(&mode).set(if has_room { whole(entry.memory()) } else { 0 });
             let load_time = entry.load_time().unwrap_or_default().as_millis();
             load_milliseconds.get_or_create(&mode).set(i64::try_from(load_time).unwrap_or(i64::MAX));

@@ -54,6 +54,13 @@ pub struct CacheArgs {
     pub fetch_timeout: Duration,
 }
 
+impl CacheArgs {
+    /// The token, by either of its names.
+    pub(crate) fn token(&self) -> Option<&SecretString> {
+        self.huggingface_token.as_ref().or(self.hf_token.as_ref())
+    }
+}
+
 /// As huggingface_hub reads its switches.
 #[expect(clippy::unnecessary_wraps, reason = "the form of a clap value parser")]
 fn switch(text: &str) -> Result<bool, std::convert::Infallible> {

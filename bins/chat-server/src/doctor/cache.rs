@@ -31,8 +31,9 @@ pub(super) fn findings(settings: &Settings) -> Vec<Finding> {
             for (mode, source) in models {
                 for finding in model(&mode, &source, &cache, network) {
                     // The memory that a running server has for its model is not free.
-                    let judged = mode == settings.mode && !(runs && finding.about.starts_with("memory"));
-                    findings.push(finding.unless_needed(if judged { Needed::Now } else { Needed::Later }));
+                    let is_taken = runs && finding.about.starts_with("memory");
+                    let needed = if is_taken { Needed::Later } else { Needed::by(settings, &mode) };
+                    findings.push(finding.unless_needed(needed));
                 }
             }
         }

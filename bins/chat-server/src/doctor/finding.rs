@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::settings::Settings;
+
 /// How it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -55,6 +57,13 @@ pub(super) enum Needed {
     Now,
     /// When somebody asks for it by name.
     Later,
+}
+
+impl Needed {
+    /// Of what belongs to `mode`.
+    pub(super) fn by(settings: &Settings, mode: &str) -> Self {
+        if mode == settings.mode { Self::Now } else { Self::Later }
+    }
 }
 
 impl fmt::Display for Finding {

@@ -62,7 +62,7 @@ fn judged(found: String, answer: Result<(), StoreError>, remedy: &str) -> Findin
 /// Whether the Hub has the models, and lets this service at them.
 async fn hub(settings: &Settings, client: &Client) -> Vec<Finding> {
     let cache = &settings.cache;
-    let token = cache.huggingface_token.as_ref().or(cache.hf_token.as_ref());
+    let token = cache.token();
     let mut findings = vec![match token {
         Some(_) => Finding::ok("token", "HUGGINGFACE_TOKEN or HF_TOKEN is set"),
         None => Finding::note("token", "none is set; public models need none"),
@@ -78,7 +78,6 @@ async fn hub(settings: &Settings, client: &Client) -> Vec<Finding> {
         if let Some(token) = token {
             request = request.bearer_auth(token.expose_secret());
         }
-        let needed = if mode == settings.mode { Needed::Now } else { Needed::Later };
         let finding = match request.send().await.map(|answer| answer.status()) {
             Ok(status) if status.is_success() => Finding::ok("hub", format!("it has {repo}")),
             Ok(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) => Finding::problem(
@@ -97,7 +96,7 @@ async fn hub(settings: &Settings, client: &Client) -> Vec<Finding> {
                 "see HF_ENDPOINT and the network; a model that is whole in the cache needs no hub",
             ),
         };
-        findings.push(finding.unless_needed(needed));
+        findings.push(finding.unless_needed(Needed::by(settings, &mode)));
     }
     findings
 }
@@ -109,7 +108,6 @@ async fn model_server(settings: &Settings, client: &Client) -> Option<Finding> {
     if let Some(key) = &settings.remote.openai_api_key {
         request = request.bearer_auth(key.expose_secret());
     }
-    let needed = if settings.mode == OPENAI { Needed::Now } else { Needed::Later };
     let finding = match request.send().await.map(|answer| answer.status()) {
         Ok(status) if status.is_success() => Finding::ok("model server", "OPENAI_BASE_URL answers"),
         Ok(status) => Finding::problem(
@@ -121,7 +119,7 @@ async fn model_server(settings: &Settings, client: &Client) -> Option<Finding> {
             Finding::problem("model server", format!("it does not answer ({})", kind(&error)), "see OPENAI_BASE_URL")
         }
     };
-    Some(finding.unless_needed(needed))
+    Some(finding.unless_needed(Needed::by(settings, OPENAI)))
 }
 
 /// What went wrong, without the address.

@@ -153,19 +153,18 @@ fn state_of(registry: &Registry) -> Value {
 }
 
 fn model(entry: &Entry, routing: &Routing) -> Value {
-    let (status, percent, error, retry_in_s) = match entry.status() {
-        BackendStatus::Ready => ("ready", None, None, None),
-        BackendStatus::Idle => ("idle", None, None, None),
-        BackendStatus::Unloaded => ("unloaded", None, None, None),
-        BackendStatus::Loading { percent, .. } => ("loading", percent, None, None),
-        BackendStatus::Failed { error, retry_in } => ("failed", None, Some(error), Some(seconds(retry_in))),
+    let status = entry.status();
+    let (percent, error, retry_in_s) = match &status {
+        BackendStatus::Ready | BackendStatus::Idle | BackendStatus::Unloaded => (None, None, None),
+        BackendStatus::Loading { percent, .. } => (*percent, None, None),
+        BackendStatus::Failed { error, retry_in } => (None, Some(error), Some(seconds(*retry_in))),
     };
     json!({
         "mode": entry.name(),
         "aliases": entry.names().skip(1).collect::<Vec<_>>(),
         "model": entry.model().to_string(),
-        "status": status,
-        "stage": entry.status().stage(),
+        "status": status.name(),
+        "stage": status.stage(),
         "percent": percent,
         "error": error,
         "retry_in_s": retry_in_s,

@@ -102,13 +102,13 @@ fn readiness(mode: &str, model: &str, engine: Option<&str>, status: &BackendStat
     if let Some(engine) = engine {
         body["engine"] = json!(engine);
     }
-    let (word, error, percent, retry) = match status {
+    let (error, percent, retry) = match status {
         BackendStatus::Ready | BackendStatus::Idle => return HttpResponse::Ok().json(body),
-        BackendStatus::Unloaded => ("unloaded", None, None, LOADING_RETRY_SECONDS),
-        BackendStatus::Loading { percent, .. } => ("loading", None, *percent, LOADING_RETRY_SECONDS),
-        BackendStatus::Failed { error, retry_in } => ("failed", Some(error), None, seconds(*retry_in)),
+        BackendStatus::Unloaded => (None, None, LOADING_RETRY_SECONDS),
+        BackendStatus::Loading { percent, .. } => (None, *percent, LOADING_RETRY_SECONDS),
+        BackendStatus::Failed { error, retry_in } => (Some(error), None, seconds(*retry_in)),
     };
-    body["status"] = json!(word);
+    body["status"] = json!(status.name());
     body["message"] = json!(match status {
         BackendStatus::Failed { .. } => "Model could not be loaded, it will be tried again",
         BackendStatus::Unloaded => "Model is not loaded",
