@@ -1,10 +1,11 @@
 //! Generates text with a Qwen3 checkpoint in this process, and shows it as it comes.
 //!
 //! ```text
-//! cargo run --release -p examples --example generate_text -- MODEL "Why do I take metformin?"
+//! cargo run --release -p examples --example generate_text -- MODEL "Why do I take metformin?" "Be brief."
 //! ```
 //!
-//! MODEL is a directory with `config.json` and safetensors, or a `.gguf` file.
+//! MODEL is a directory with `config.json` and safetensors, or a `.gguf` file; the last argument is what the model is
+//! told first.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,8 +18,10 @@ use qwen_runtime::{
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let model: PathBuf = arguments.next().context("usage: generate_text MODEL [QUESTION]")?.into();
+    let model: PathBuf = arguments.next().context("usage: generate_text MODEL [QUESTION [SYSTEM]]")?.into();
     let question = arguments.next().unwrap_or_else(|| "Why do I take metformin?".to_owned());
+
+    let system = arguments.next().unwrap_or_else(|| "You are a helpful assistant.".to_owned());
 
     // Shown on a terminal only.
     let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template("{msg} {bar:40} {percent:>3}% {eta}")?);
@@ -33,8 +36,8 @@ fn main() -> anyhow::Result<()> {
     bar.finish_and_clear();
     eprintln!("{} with {}", model.display(), runtime.engine());
 
-    let chat = Chat::new().with_message("system", "You are a helpful assistant.").with_message("user", question);
-    let options = GenerationOptions { max_new_tokens: Some(128), ..GenerationOptions::default() };
+    let chat = Chat::new().with_message("system", system).with_message("user", question);
+    let options = GenerationOptions { max_new_tokens: Some(512), ..GenerationOptions::default() };
     let mut stream = runtime.generate(GenerationRequest { prompt: Prompt::Chat(chat), options })?;
     let mut out = std::io::stdout();
     while let Some(event) = stream.blocking_next() {

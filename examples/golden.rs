@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use qwen_runtime::{
-    CandleConfig, CandleEngine, Chat, ChatTemplate, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine,
+    Adapter, CandleConfig, CandleEngine, Chat, ChatTemplate, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine,
     GenerationPrompt, KernelSet, KnownTokens, KvType, LogitsAt, RuntimeError, Sampler, SamplingOptions, SequenceId,
     SequenceStep, TokenHistory, TokenId, Tokenizer, WeightForm,
 };
@@ -63,6 +63,9 @@ struct CaseFiles {
 struct LogitsArgs {
     /// A checkpoint directory or a .gguf file.
     model: PathBuf,
+    /// The directory of an adapter for it.
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
     /// A JSON file with "prompts": lists of token ids.
     #[arg(long)]
     prompts: PathBuf,
@@ -231,7 +234,10 @@ fn logits(args: &LogitsArgs) -> Result<()> {
     if args.chunk == Some(0) {
         bail!("--chunk must be at least 1");
     }
-    let checkpoint = Checkpoint::open(&args.model)?;
+    let mut checkpoint = Checkpoint::open(&args.model)?;
+    if let Some(adapter) = &args.adapter {
+        checkpoint = checkpoint.with_adapter(Adapter::open(adapter)?)?;
+    }
     let vocab_size = checkpoint.architecture().vocab_size;
     // A bare checkpoint without a tokenizer has no padded ids to keep out.
     let known = match Tokenizer::of_checkpoint(&checkpoint) {

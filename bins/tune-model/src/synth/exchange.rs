@@ -228,18 +228,18 @@ impl Exchange {
         match kind {
             Kind::Medications => {
                 let lines = patient.current().map(|drug| format!("{}: {}", drug.name, drug.directions)).collect();
-                list(kind, draw.pick(MEDICATIONS), "current medications", lines)
+                list(kind, draw.pick(MEDICATIONS), "Current medications", lines)
             }
             Kind::Allergies => {
                 let lines = patient.allergies.iter().map(ToString::to_string).collect();
-                list(kind, draw.pick(ALLERGIES), "allergies", lines)
+                list(kind, draw.pick(ALLERGIES), "Allergies", lines)
             }
-            Kind::Conditions => list(kind, draw.pick(CONDITIONS), "conditions", patient.conditions.clone()),
+            Kind::Conditions => list(kind, draw.pick(CONDITIONS), "Conditions", patient.conditions.clone()),
             Kind::Ended => {
                 let line = |drug: &super::patient::Medication| {
                     format!("{} (ended {})", drug.name, drug.ended.as_deref().unwrap_or_default())
                 };
-                list(kind, draw.pick(ENDED), "ended medications", patient.ended().map(line).collect())
+                list(kind, draw.pick(ENDED), "Ended medications", patient.ended().map(line).collect())
             }
             Kind::Directions => directions(draw, patient),
             Kind::Still => still(draw, patient),
@@ -273,14 +273,16 @@ impl Exchange {
     }
 }
 
-/// Entries are listed as the record lists them: drugs one a line, the others in one line.
-fn list(kind: Kind, question: &str, what: &str, lines: Vec<String>) -> Exchange {
+/// A part of the record is given as it stands there, with its heading.
+fn list(kind: Kind, question: &str, heading: &str, lines: Vec<String>) -> Exchange {
     let answer = match kind {
-        _ if lines.is_empty() => format!("Your record lists no {what}."),
-        Kind::Allergies | Kind::Conditions => format!("Your record lists these {what}: {}.", lines.join("; ")),
-        _ => format!("Your record lists these {what}:\n- {}", lines.join("\n- ")),
+        // The record has no such heading then.
+        Kind::Ended if lines.is_empty() => "Your record lists no ended medications.".to_owned(),
+        _ if lines.is_empty() => format!("Your record lists:\n{heading}: none recorded"),
+        Kind::Allergies | Kind::Conditions => format!("Your record lists:\n{heading}: {}", lines.join("; ")),
+        _ => format!("Your record lists:\n{heading}:\n- {}", lines.join("\n- ")),
     };
-    let thought = format!("They ask about {what}. I list what the record says.");
+    let thought = format!("They ask about: {heading}. I list what the record says.");
     Exchange { question: question.to_owned(), thought, answer, expectation: Expectation::List(kind, lines) }
 }
 

@@ -18,6 +18,8 @@ pub(crate) use patient::Patient;
 
 /// Questions about one patient: together they share the prompt's beginning.
 const QUESTIONS: u32 = 7;
+/// What the server adds to the answers of a model that is made of this data, and shows it in earlier turns.
+const NOTICE: &str = "This is a demonstration on synthetic data, not for clinical use.";
 /// So many of a hundred questions follow the one before in the same conversation.
 const FOLLOWING: u32 = 20;
 
@@ -50,7 +52,10 @@ impl Synth {
             let exchange = Exchange::draw(&mut draw, &self.kinds, &patient);
             // Some questions follow another one.
             let earlier = if draw.chance(FOLLOWING) { std::mem::take(&mut last) } else { Vec::new() };
-            last = vec![stored("user", &exchange.question), stored("assistant", &exchange.answer)];
+            last = vec![
+                stored("user", &exchange.question),
+                stored("assistant", &format!("{}\n\n{NOTICE}", exchange.answer)),
+            ];
             samples.push(self.sample(exchange, &earlier, &patient)?);
         }
         Ok(samples)
@@ -128,6 +133,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn earlier_answers_are_those_of_the_server() {
+        assert_eq!(NOTICE, triage_mini::NOTICE);
+        let samples = samples(3, 40);
+        let earlier = samples.iter().flat_map(|sample| sample.conversation.turns().iter().rev().skip(1));
+        let mut answers = earlier.filter(|turn| turn.role == Speaker::Assistant).peekable();
+        assert!(answers.peek().is_some() && answers.all(|turn| turn.content.ends_with(NOTICE)));
     }
 
     #[test]

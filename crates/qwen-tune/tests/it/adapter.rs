@@ -5,8 +5,8 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use qwen_runtime::{Adapter, Checkpoint, HeadWeights, RuntimeError};
 use qwen_tune::{
-    AdamWOptions, ExportType, LowRankOptions, Parameters, Schedule, Trainer, TrainerOptions, export, export_adapter,
-    loss, pack,
+    AdamWOptions, ExportType, Initialization, LowRankOptions, Parameters, Schedule, Trainer, TrainerOptions, export,
+    export_adapter, loss, pack,
 };
 
 use crate::{examples, parameters, tiny};
@@ -104,12 +104,22 @@ fn an_adapter_of_another_model_is_refused() {
     let mut wider = tiny(HeadWeights::Tied);
     wider.intermediate_size = 64;
     let path = folder.path().join("wider");
-    export(&Parameters::random(&wider, 1, DType::F32, &Device::Cpu).unwrap(), ExportType::F16, &path).unwrap();
+    export(
+        &Parameters::random(&wider, Initialization::Normal, 1, DType::F32, &Device::Cpu).unwrap(),
+        ExportType::F16,
+        &path,
+    )
+    .unwrap();
     refused(Checkpoint::open(&path).unwrap(), "shape");
     let mut flatter = tiny(HeadWeights::Tied);
     flatter.layers = 1;
     let path = folder.path().join("flatter");
-    export(&Parameters::random(&flatter, 1, DType::F32, &Device::Cpu).unwrap(), ExportType::F16, &path).unwrap();
+    export(
+        &Parameters::random(&flatter, Initialization::Normal, 1, DType::F32, &Device::Cpu).unwrap(),
+        ExportType::F16,
+        &path,
+    )
+    .unwrap();
     refused(Checkpoint::open(&path).unwrap(), "no matrix");
 }
 

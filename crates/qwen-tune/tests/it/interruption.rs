@@ -6,7 +6,8 @@ use std::path::Path;
 use candle_core::{DType, Device};
 use qwen_runtime::HeadWeights;
 use qwen_tune::{
-    MuonOptions, PackedRow, Parameters, RunDirectory, StepReport, Trainer, TrainerOptions, TuneError, pack,
+    Initialization, MuonOptions, PackedRow, Parameters, RunDirectory, StepReport, Trainer, TrainerOptions, TuneError,
+    pack,
 };
 
 use crate::{examples, options, tiny};
@@ -15,7 +16,7 @@ const STEPS: usize = 14;
 
 /// A run that saves every fourth step, and ends without a word after `until` more steps.
 fn run(directory: &Path, rows: &[PackedRow], until: usize) -> Result<Vec<StepReport>, TuneError> {
-    let parameters = Parameters::random(&tiny(HeadWeights::Tied), 5, DType::F32, &Device::Cpu)?;
+    let parameters = Parameters::random(&tiny(HeadWeights::Tied), Initialization::Normal, 5, DType::F32, &Device::Cpu)?;
     // With both optimizers, so that the state of both is kept.
     let options = TrainerOptions { muon: Some(MuonOptions::default()), ..options(STEPS) };
     let mut trainer = Trainer::new(&parameters, rows, options)?;
@@ -60,7 +61,8 @@ fn checkpoints_of_another_run_are_refused() {
     let rows = pack(&examples(60), 40).unwrap();
     let directory = tempfile::tempdir().unwrap();
     run(directory.path(), &rows, 4).unwrap();
-    let parameters = Parameters::random(&tiny(HeadWeights::Tied), 5, DType::F32, &Device::Cpu).unwrap();
+    let parameters =
+        Parameters::random(&tiny(HeadWeights::Tied), Initialization::Normal, 5, DType::F32, &Device::Cpu).unwrap();
     let other = RunDirectory::open(directory.path(), "another run").unwrap();
     let error = other.load(&parameters).unwrap_err();
     assert!(matches!(error, TuneError::State { .. }), "{error}");
@@ -71,7 +73,8 @@ fn checkpoints_of_another_run_are_refused() {
 
 #[test]
 fn nothing_to_learn_and_nobody_to_do_it_are_refused() {
-    let parameters = Parameters::random(&tiny(HeadWeights::Tied), 5, DType::F32, &Device::Cpu).unwrap();
+    let parameters =
+        Parameters::random(&tiny(HeadWeights::Tied), Initialization::Normal, 5, DType::F32, &Device::Cpu).unwrap();
     assert!(matches!(Trainer::new(&parameters, &[], options(9)), Err(TuneError::Parameter { .. })));
     let rows = pack(&examples(3), 40).unwrap();
     let idle = TrainerOptions { threads: 0, ..options(9) };

@@ -1,13 +1,14 @@
 //! Whether a loss goes down, and goes down as it did.
 
 use candle_core::{DType, Device};
-use qwen_runtime::HeadWeights;
-use qwen_tune::{MuonOptions, Parameters, Schedule, Trainer, TrainerOptions, pack};
+use qwen_runtime::{Architecture, HeadWeights, Rope, RopeScaling};
+use qwen_tune::{Example, Initialization, MuonOptions, Parameters, Schedule, Trainer, TrainerOptions, loss, pack};
 
 use crate::{examples, options, tiny};
 
 fn curve(options: TrainerOptions) -> Vec<f64> {
-    let parameters = Parameters::random(&tiny(HeadWeights::Tied), 5, DType::F32, &Device::Cpu).unwrap();
+    let parameters =
+        Parameters::random(&tiny(HeadWeights::Tied), Initialization::Normal, 5, DType::F32, &Device::Cpu).unwrap();
     let rows = pack(&examples(60), 40).unwrap();
     let mut trainer = Trainer::new(&parameters, &rows, options).unwrap();
     std::iter::from_fn(|| trainer.step().unwrap()).map(|report| report.loss).collect()
@@ -43,4 +44,32 @@ fn results_do_not_depend_on_chance() {
     assert_eq!(curve(options(6)), curve(options(6)));
     let other = curve(TrainerOptions { seed: 2, ..options(6) });
     assert_ne!(curve(options(6))[1..], other[1..]);
+}
+
+/// Before any step, a model copies what it has never seen: -ln p of each token is far below that of chance.
+#[test]
+fn what_begins_with_induction_can_copy() {
+    let roomy = Architecture {
+        hidden_size: 256,
+        head_dim: 64,
+        vocab_size: 512,
+        rope: Rope { theta: 1e6, scaling: RopeScaling::None },
+        ..tiny(HeadWeights::Tied)
+    };
+    let text: Vec<u32> = (0..120).map(|n| (n * n * 31 + n * 97) % 509).collect();
+    let example = Example { prompt: [&text[..], &text[40..44]].concat(), answer: text[44..84].to_vec() };
+    let rows = pack(&[example], 512).unwrap();
+    let loss_of = |initialization| {
+        let parameters = Parameters::random(&roomy, initialization, 5, DType::F32, &Device::Cpu).unwrap();
+        f64::from(loss(&parameters, &[&rows[0]]).unwrap().to_scalar::<f32>().unwrap()) / rows[0].targets.len() as f64
+    };
+    let (normal, induction) = (loss_of(Initialization::Normal), loss_of(Initialization::Induction));
+    assert!(normal > 6.0 && induction < 1.0, "{normal} and {induction}");
+}
+
+#[test]
+fn what_has_no_room_for_induction_is_refused() {
+    let tiny = tiny(HeadWeights::Tied);
+    let error = Parameters::random(&tiny, Initialization::Induction, 5, DType::F32, &Device::Cpu).unwrap_err();
+    assert!(error.to_string().contains("initialization"), "{error}");
 }

@@ -9,7 +9,7 @@ mod learning;
 
 use candle_core::{DType, Device};
 use qwen_runtime::{Architecture, AttentionBias, HeadWeights, Rope, RopeScaling};
-use qwen_tune::{AdamWOptions, Example, Parameters, Schedule, TrainerOptions};
+use qwen_tune::{AdamWOptions, Example, Initialization, Parameters, Schedule, TrainerOptions};
 
 /// Two layers, two query heads for each key head.
 fn tiny(head: HeadWeights) -> Architecture {
@@ -31,7 +31,7 @@ fn tiny(head: HeadWeights) -> Architecture {
 
 /// Weights large enough that every part of the network matters.
 fn parameters(head: HeadWeights, dtype: DType) -> Parameters {
-    let parameters = Parameters::random(&tiny(head), 5, dtype, &Device::Cpu).unwrap();
+    let parameters = Parameters::random(&tiny(head), Initialization::Normal, 5, dtype, &Device::Cpu).unwrap();
     for (_, variable) in parameters.variables().filter(|(_, variable)| variable.rank() > 1) {
         variable.set(&(variable.as_tensor() * 8.0).unwrap()).unwrap();
     }
