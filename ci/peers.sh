@@ -5,6 +5,9 @@
 #
 #   ci/peers.sh            all comparisons
 #   ci/peers.sh hub        huggingface_hub and fetch-model before a Hub that misbehaves
+#   ci/peers.sh image      the steps of the Dockerfile, without a container engine
+#   ci/peers.sh procedures CarePath's procedures, one after the other
+#   ci/peers.sh terraform  the Terraform code against its providers' schemas, and checkov
 #   ci/peers.sh quantize   llama.cpp's quantizer and ours (llama.cpp is built from source: 10 minutes and more)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,10 +33,16 @@ quantize() {
   python ci/peers/quantize.py --target "$target"
 }
 
-if [ $# -eq 0 ]; then set -- hub quantize; fi
+image() { ci/image.sh; }
+
+procedures() { python ci/procedures.py; }
+
+terraform() { ci/terraform.sh slow; }
+
+if [ $# -eq 0 ]; then set -- hub quantize image procedures terraform; fi
 for comparison in "$@"; do
   case $comparison in
-    hub | quantize) "$comparison" ;;
+    hub | quantize | image | procedures | terraform) "$comparison" ;;
     *) echo "no such comparison: $comparison" >&2; exit 2 ;;
   esac
 done

@@ -8,17 +8,12 @@ use std::sync::Arc;
 use actix_web::dev::Server;
 use anyhow::{Context, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use triage_api::decisions::Decisions;
 use triage_api::prompt::PromptTemplate;
-use triage_api::remote::{DbApi, DbApiConfig};
-use triage_api::sqlite::SqliteStores;
-use triage_api::{Stores, Switchboard, TriageService, http};
+use triage_api::{Switchboard, TriageService, http};
 
 use crate::models;
-use crate::settings::{Settings, StoreSettings};
-
-/// Name of the SQLite file under the data folder.
-pub(crate) const DATABASE_FILE: &str = "carepath.db";
+use crate::open_database::OpenDatabase;
+use crate::settings::Settings;
 
 /// The service, listening.
 pub struct Application {
@@ -26,7 +21,7 @@ pub struct Application {
     port: u16,
     admin: Server,
     admin_port: u16,
-    sqlite: Option<SqliteStores>,
+    database: OpenDatabase,
     signals: Signals,
 }
 
@@ -47,9 +42,9 @@ impl Application {
             Some(path) => PromptTemplate::from_file(path)?,
             None => PromptTemplate::built_in()?,
         };
-        let (stores, sqlite) = open(&settings.store).await?;
-        let decisions = sqlite.as_ref().map(|sqlite| Arc::new(sqlite.decisions.clone()) as Arc<dyn Decisions>);
-        let switchboard = Arc::new(Switchboard::new(llm.clone(), decisions));
+        let database = OpenDatabase::open(&settings.store).await?;
+        let stores = database.stores();
+        let switchboard = Arc::new(Switchboard::new(llm.clone(), database.decisions()));
         // From here on a signal ends the service in order.
         let signals = Signals::new()?;
         let (listener, port) = bind(settings.address).context("CHAT_API_HOST, CHAT_API_PORT")?;
@@ -73,7 +68,7 @@ impl Application {
         tokio::spawn(async move { switchboard.follow().await });
         let service = Arc::new(TriageService::new(stores, llm, prompt, settings.limits));
         let server = http::listen(listener, service, settings.http, settings.server)?;
-        Ok(Self { server, port, admin, admin_port, sqlite, signals })
+        Ok(Self { server, port, admin, admin_port, database, signals })
     }
 
     /// The port that it listens on.
@@ -108,9 +103,7 @@ impl Application {
         serving.await??;
         // Operators see a service that stops until it has stopped.
         admin.stop(true).await;
-        if let Some(sqlite) = self.sqlite {
-            sqlite.close().await;
-        }
+        self.database.close().await;
         tracing::info!("stopped");
         Ok(())
     }
@@ -121,21 +114,6 @@ fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, u16)> {
     let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
     let port = listener.local_addr()?.port();
     Ok((listener, port))
-}
-
-async fn open(store: &StoreSettings) -> anyhow::Result<(Stores, Option<SqliteStores>)> {
-    match store {
-        StoreSettings::Sqlite(folder) => {
-            let path = folder.join(DATABASE_FILE);
-            let sqlite = SqliteStores::open(&path).await.with_context(|| format!("opening {}", path.display()))?;
-            let (records, conversations) = (Arc::new(sqlite.records.clone()), Arc::new(sqlite.conversations.clone()));
-            Ok((Stores { records, conversations, kind: "sqlite" }, Some(sqlite)))
-        }
-        StoreSettings::DbApi(url) => {
-            let api = Arc::new(DbApi::new(DbApiConfig::new(url)).context("DB_API_BASE_URL")?);
-            Ok((Stores { records: api.clone(), conversations: api, kind: "db-api" }, None))
-        }
-    }
 }
 
 /// What asks the process to stop.

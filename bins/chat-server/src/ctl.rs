@@ -1,7 +1,7 @@
 //! `chat-server ctl`: changes a running server through its operators' interface, and shows what came of it.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{AdminArgs, CtlArgs, CtlCommand};
+use crate::health::reachable;
 
 /// How often a loading model is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -40,12 +41,7 @@ pub fn run(arguments: CtlArgs, admin: AdminArgs) -> anyhow::Result<()> {
 
 /// Where a server with these settings listens.
 fn own_url(admin: &AdminArgs) -> String {
-    let host = match admin.chat_admin_host {
-        host if !host.is_unspecified() => host,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    format!("http://{}", SocketAddr::new(host, admin.chat_admin_port))
+    format!("http://{}", SocketAddr::new(reachable(admin.chat_admin_host), admin.chat_admin_port))
 }
 
 struct Server {
@@ -68,6 +64,10 @@ impl Server {
                 let weights: Map<String, Value> =
                     shares.iter().map(|share| (share.mode.clone(), json!(share.weight))).collect();
                 self.ask(Method::PUT, &["weights"], Some(json!({ "weights": weights }))).await
+            }
+            CtlCommand::Shadow { name } => {
+                let mode = Some(name).filter(|name| *name != "off");
+                self.ask(Method::PUT, &["shadow"], Some(json!({ "mode": mode }))).await
             }
             CtlCommand::Rollback => self.ask(Method::POST, &["rollback"], None).await,
         }
@@ -161,6 +161,13 @@ fn summary(state: &Value) -> String {
     if !shares.is_empty() {
         lines.push(format!("shared    {}", shares.join(" ")));
     }
+    if let Some(shadow) = state["shadow"].as_str() {
+        lines.push(format!("shadow    {shadow}"));
+    }
+    let fallback: Vec<String> = state["fallback"].as_array().into_iter().flatten().map(text).collect();
+    if !fallback.is_empty() {
+        lines.push(format!("fallback  {}", fallback.join(", ")));
+    }
     let previous: Vec<String> = state["previous"].as_array().into_iter().flatten().map(text).collect();
     if !previous.is_empty() {
         lines.push(format!("before    {}", previous.join(", ")));
@@ -178,7 +185,7 @@ mod tests {
 
     fn state() -> Value {
         json!({
-            "default": "a", "weights": {"a": 90, "b": 10}, "previous": ["mock"],
+            "default": "a", "weights": {"a": 90, "b": 10}, "previous": ["mock"], "shadow": "c", "fallback": ["degraded"],
             "memory_bytes": {"limit": 6_u64 << 30, "taken": 1_u64 << 30},
             "models": [
                 {"mode": "mock", "model": "mock", "status": "ready", "stage": "ready", "memory_bytes": 0, "answers": false},
@@ -198,7 +205,7 @@ mod tests {
 
     #[test]
     fn who_answers() {
-        let expected = "default   a\nshared    a=90 b=10\nbefore    mock\nmemory    1024 of 6144 MiB\n";
+        let expected = "default   a\nshared    a=90 b=10\nshadow    c\nfallback  degraded\nbefore    mock\nmemory    1024 of 6144 MiB\n";
         assert_eq!(summary(&state()), expected);
     }
 }

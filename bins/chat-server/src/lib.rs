@@ -8,9 +8,13 @@ pub mod cli;
 pub mod ctl;
 pub mod doctor;
 pub mod dotenv;
+#[cfg(feature = "triage-mini")]
+mod embedded_model;
+pub mod health;
 pub mod model_file;
 pub mod model_loader;
 pub mod models;
+mod open_database;
 mod runtime_settings;
 pub mod setting_list;
 pub mod settings;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use chat_server::application::Application;
 use chat_server::cli::{Cli, Command};
 use chat_server::settings::Settings;
-use chat_server::{ctl, doctor, dotenv, setting_list, telemetry};
+use chat_server::{ctl, doctor, dotenv, health, setting_list, telemetry};
 
 /// Gives a model's memory back to the system when it is unloaded, where the system's own allocator kept a tenth of it.
 #[global_allocator]
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let done = match cli.command.take() {
         Some(Command::Settings) => return setting_list::print(),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments, cli, &matches),
+        Some(Command::Health) => health::run(&cli.server),
         Some(Command::Ctl(arguments)) => ctl::run(arguments, cli.admin),
         None => Settings::try_from(cli).and_then(serve),
     };

@@ -161,8 +161,19 @@ impl CachedModelLoader {
     }
 }
 
+/// What a runtime is doing, for those who ask.
+pub(crate) fn stage_of(progress: LoadProgress) -> LoadStage {
+    match progress {
+        LoadProgress::Tokenizer => LoadStage { stage: "loading the tokenizer".to_owned(), percent: None },
+        LoadProgress::Weights { done, total } => LoadStage {
+            stage: "loading the model".to_owned(),
+            percent: (done * 100).checked_div(total).and_then(|percent| u8::try_from(percent).ok()),
+        },
+    }
+}
+
 /// With its causes, for an operator.
-fn in_one_line(error: RuntimeError) -> String {
+pub(crate) fn in_one_line(error: RuntimeError) -> String {
     format!("{:#}", anyhow::Error::new(error))
 }
 
@@ -203,15 +214,7 @@ impl ModelLoader for CachedModelLoader {
             Err(error) => tracing::warn!("{}; the model is not marked as in use", error.with_causes()),
         }
         tracing::info!(model = %files.name, "loading the model");
-        let runtime = self.runtime(&files.path, &|progress| {
-            report(match progress {
-                LoadProgress::Tokenizer => LoadStage { stage: "loading the tokenizer".to_owned(), percent: None },
-                LoadProgress::Weights { done, total } => LoadStage {
-                    stage: "loading the model".to_owned(),
-                    percent: (done * 100).checked_div(total).and_then(|percent| u8::try_from(percent).ok()),
-                },
-            });
-        })?;
+        let runtime = self.runtime(&files.path, &|progress| report(stage_of(progress)))?;
         Ok(LoadedModel { runtime, identity: ModelIdentity { name: files.name, revision: files.revision } })
     }
 }

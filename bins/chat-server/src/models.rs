@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use llm_client::{
-    Backend, ChatOptions, Entry, LlmClient, LoadPolicy, MemoryBudget, MockBackend, OpenAiBackend, OpenAiConfig,
-    QwenBackend, Registry,
+    Backend, ChatOptions, Entry, FixedBackend, LlmClient, LoadPolicy, MemoryBudget, MockBackend, OpenAiBackend,
+    OpenAiConfig, QwenBackend, Registry,
 };
 
 use crate::cli::ModelLoad;
@@ -19,6 +19,10 @@ const QWEN: &str = "qwen";
 const QWEN_ALIASES: [&str; 2] = ["Qwen3-4B-Thinking-2507", "gguf"];
 /// The mode of any OpenAI-compatible server.
 pub(crate) const OPENAI: &str = "openai";
+/// The end of a chain of fallbacks.
+const DEGRADED: &str = "degraded";
+const SAFE_ANSWER: &str = "I cannot answer your question right now. Please contact your care team or your clinician. \
+    If this may be an emergency, call 911 now; if you think of harming yourself, call 988.";
 /// CarePath's mode of a hosted model.
 const HF_QWEN: &str = "hf-qwen2.5";
 /// Where CarePath's `hf-qwen2.5` mode asks.
@@ -49,17 +53,41 @@ pub fn client(settings: &Settings) -> anyhow::Result<LlmClient> {
         }
         None => entries.push(qwen(settings, turn)?),
     }
+    #[cfg(feature = "triage-mini")]
+    entries.push(embedded(settings));
     entries.extend(remote(settings)?);
+    let fallback = fallback(settings)?;
+    if fallback.iter().any(|mode| mode == DEGRADED) {
+        entries.push(Entry::new(DEGRADED, Backend::Fixed(FixedBackend::new("safe-answer", SAFE_ANSWER))));
+    }
     let mut names: Vec<&str> = entries.iter().map(Entry::name).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         bail!("two modes are called {}", twice[0]);
     }
-    let registry = Registry::new(entries, &settings.mode)?;
+    let registry = Registry::new(entries, &settings.mode)?.with_fallback(&fallback).context("FALLBACK")?;
     Ok(LlmClient::of(match budget {
         Some(budget) => registry.with_budget(budget),
         None => registry,
     }))
+}
+
+/// The model that is part of the program.
+#[cfg(feature = "triage-mini")]
+fn embedded(settings: &Settings) -> Entry {
+    let loader = crate::embedded_model::EmbeddedModelLoader::new(settings.runtime.clone());
+    let backend = QwenBackend::new(Arc::new(loader), policy_of_flags(settings, triage_mini::NAME));
+    Entry::new(triage_mini::NAME, Backend::Qwen(backend)).with_notice(triage_mini::NOTICE)
+}
+
+/// Who answers when the default cannot: never what only demonstrates, or says nothing.
+fn fallback(settings: &Settings) -> anyhow::Result<Vec<String>> {
+    let modes: Vec<String> =
+        settings.model.fallback.iter().map(|mode| mode.trim().to_owned()).filter(|mode| !mode.is_empty()).collect();
+    if let Some(mode) = modes.iter().find(|mode| ["mock", "triage-mini"].contains(&mode.as_str())) {
+        bail!("FALLBACK: {mode} is no help to a patient");
+    }
+    Ok(modes)
 }
 
 /// The modes of models elsewhere.
@@ -86,14 +114,18 @@ fn remote(settings: &Settings) -> anyhow::Result<Vec<Entry>> {
 
 /// The one model that the flags name.
 fn qwen(settings: &Settings, turn: Arc<Mutex<()>>) -> anyhow::Result<Entry> {
-    // A mode that answers only when it is asked for by name is not loaded before that.
-    let policy = match settings.model.model_load {
-        ModelLoad::Eager if is_default(settings, QWEN) => LoadPolicy::Eager,
-        ModelLoad::Eager | ModelLoad::Lazy => LoadPolicy::Lazy,
-    };
     let source = source_of_flags(settings)?;
     let loader = CachedModelLoader::new(&settings.cache, source, turn)?;
-    Ok(named(QWEN, QwenBackend::new(Arc::new(loader), policy)))
+    Ok(named(QWEN, QwenBackend::new(Arc::new(loader), policy_of_flags(settings, QWEN))))
+}
+
+/// When a model that no file describes is loaded: what answers only when it is asked for by name is not loaded before
+/// that.
+fn policy_of_flags(settings: &Settings, mode: &str) -> LoadPolicy {
+    match settings.model.model_load {
+        ModelLoad::Eager if is_default(settings, mode) => LoadPolicy::Eager,
+        ModelLoad::Eager | ModelLoad::Lazy => LoadPolicy::Lazy,
+    }
 }
 
 /// A model that the file describes.

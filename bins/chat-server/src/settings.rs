@@ -10,11 +10,14 @@ use secrecy::SecretString;
 use triage_api::Limits;
 use triage_api::http::{HttpOptions, Origins, ServerOptions};
 
-use crate::cli::{AdminArgs, CacheArgs, Cli, LogArgs, ModelArgs, RemoteArgs};
+use crate::cli::{AdminArgs, CacheArgs, Cli, LogArgs, ModelArgs, RemoteArgs, StoreArgs};
 use crate::model_file::ModelFile;
 use crate::runtime_settings;
 
-/// The mode that answers when nobody chose one.
+/// The mode that answers when nobody chose one: the model that is part of the program.
+#[cfg(feature = "triage-mini")]
+const DEFAULT_MODE: &str = triage_mini::NAME;
+#[cfg(not(feature = "triage-mini"))]
 const DEFAULT_MODE: &str = "mock";
 
 /// A configuration that makes sense.
@@ -60,10 +63,12 @@ pub struct AdminSettings {
 }
 
 /// Where records and conversations are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum StoreSettings {
     /// A SQLite file in this folder.
     Sqlite(PathBuf),
+    /// The PostgreSQL database at this address.
+    Postgres(SecretString),
     /// CarePath's DB API at this address.
     DbApi(String),
 }
@@ -91,11 +96,8 @@ impl TryFrom<Cli> for Settings {
                 max_query_chars: usize::try_from(server.max_query_chars)?,
                 answer_timeout: seconds(server.request_timeout_secs),
             },
-            store: match store.db_api_base_url {
-                Some(url) => StoreSettings::DbApi(url),
-                None => StoreSettings::Sqlite(store.data_dir),
-            },
-            prompt_template: store.prompt_template,
+            prompt_template: store.prompt_template.clone(),
+            store: store_settings(store)?,
             log,
             mode: model
                 .llm_mode
@@ -108,6 +110,15 @@ impl TryFrom<Cli> for Settings {
             cache,
             remote,
         })
+    }
+}
+
+fn store_settings(store: StoreArgs) -> anyhow::Result<StoreSettings> {
+    match (store.database_url, store.db_api_base_url) {
+        (Some(_), Some(_)) => bail!("records are in one place: set DATABASE_URL or DB_API_BASE_URL"),
+        (Some(url), None) => Ok(StoreSettings::Postgres(url)),
+        (None, Some(url)) => Ok(StoreSettings::DbApi(url)),
+        (None, None) => Ok(StoreSettings::Sqlite(store.data_dir)),
     }
 }
 
@@ -147,7 +158,7 @@ mod tests {
     #[test]
     fn llm_mode_wins_over_default_llm_mode() {
         let mode = |arguments: &[&str]| settings(arguments).unwrap().mode;
-        assert_eq!(mode(&[]), "mock");
+        assert_eq!(mode(&[]), DEFAULT_MODE);
         assert_eq!(mode(&["--default-llm-mode", "gguf"]), "gguf");
         assert_eq!(mode(&["--default-llm-mode", "gguf", "--llm-mode", "qwen"]), "qwen");
     }
@@ -210,6 +221,17 @@ mod tests {
             assert!(error.contains(complaint), "{error}");
         }
         assert_eq!(settings(&["--kv-memory", "2GiB"]).unwrap().runtime.kv_memory, Some(2 << 30));
+    }
+
+    #[test]
+    fn records_are_in_one_place() {
+        let store = |arguments: &[&str]| settings(arguments).map(|settings| settings.store);
+        let (database, api) = (["--database-url", "postgres://me:secret@db/x"], ["--db-api-base-url", "http://db"]);
+        let postgres = store(&database).unwrap();
+        assert!(matches!(postgres, StoreSettings::Postgres(_)) && !format!("{postgres:?}").contains("secret"));
+        assert!(matches!(store(&api).unwrap(), StoreSettings::DbApi(_)));
+        assert!(matches!(store(&[]).unwrap(), StoreSettings::Sqlite(_)));
+        assert!(store(&[database, api].concat()).unwrap_err().to_string().contains("one place"));
     }
 
     #[test]

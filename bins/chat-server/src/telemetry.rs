@@ -25,7 +25,9 @@ pub fn start(log: LogArgs) {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    let started = registry().with(lines.with_filter(targets(log.log_level.0))).try_init();
+    // One filter for all, and not one of the layer's own: that forgets a line after sqlx has only asked whether
+    // another would be heard.
+    let started = registry().with(targets(log.log_level.0)).with(lines).try_init();
     if started.is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 
 use crate::chat::{ChatAnswer, ChatEvent, ChatRequest, FinishReason, ModelIdentity, Usage};
 use crate::deadline::Deadline;
@@ -58,13 +58,13 @@ impl LlmClient {
         let entry = Arc::clone(admission.entry());
         let deadline = request.timeout.and_then(Deadline::after);
         let accepted = admission.stream(request);
-        let (model, events) = match deadline {
+        let begun = match deadline {
             Some(deadline) => {
-                let (model, events) = deadline.bound(accepted).await?;
-                (model, deadline.bound_stream(events))
+                deadline.bound(accepted).await.map(|(model, events)| (model, deadline.bound_stream(events)))
             }
-            None => accepted.await?,
+            None => accepted.await,
         };
+        let (model, events) = begun.inspect_err(|error| entry.note(Some(error)))?;
         Ok(ChatStream { entry, model, events })
     }
 
@@ -104,6 +104,16 @@ impl ChatStream {
         &self.model
     }
 
+    /// Waits for the first event: a model that fails before it has said nothing yet.
+    ///
+    /// # Errors
+    /// The first event's.
+    pub async fn begun(mut self) -> Result<Self, LlmError> {
+        let first = self.next().await.unwrap_or_else(|| Err(cut_off()))?;
+        let events = std::mem::replace(&mut self.events, Box::pin(stream::empty()));
+        Ok(Self { events: Box::pin(stream::iter([Ok(first)]).chain(events)), ..self })
+    }
+
     /// Reads the stream to its end.
     ///
     /// # Errors
@@ -128,14 +138,24 @@ impl ChatStream {
                 }
             }
         }
-        Err(LlmError::Inference("the answer ended without its last event".to_owned()))
+        Err(cut_off())
     }
+}
+
+fn cut_off() -> LlmError {
+    LlmError::Inference("the answer ended without its last event".to_owned())
 }
 
 impl Stream for ChatStream {
     type Item = Result<ChatEvent, LlmError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.events.as_mut().poll_next(cx)
+        let event = std::task::ready!(self.events.as_mut().poll_next(cx));
+        match &event {
+            Some(Ok(ChatEvent::Finished { .. })) => self.entry.note(None),
+            Some(Err(error)) => self.entry.note(Some(error)),
+            _ => {}
+        }
+        Poll::Ready(event)
     }
 }

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
 
 use crate::backend::{Backend, Held};
-use crate::chat::{ChatRequest, ModelIdentity};
+use crate::chat::{ChatEvent, ChatRequest, ModelIdentity};
+use crate::circuit::Circuit;
 use crate::client::EventStream;
 use crate::error::LlmError;
 use crate::status::BackendStatus;
@@ -18,6 +21,8 @@ pub struct Entry {
     name: String,
     aliases: Vec<String>,
     backend: Backend,
+    notice: Option<String>,
+    circuit: Circuit,
 }
 
 impl fmt::Debug for Entry {
@@ -33,13 +38,20 @@ impl fmt::Debug for Entry {
 impl Entry {
     /// An entry that answers to `name`.
     pub fn new(name: impl Into<String>, backend: Backend) -> Self {
-        Self { name: name.into(), aliases: Vec::new(), backend }
+        Self { name: name.into(), aliases: Vec::new(), backend, notice: None, circuit: Circuit::default() }
     }
 
     /// Lets the entry answer to `alias` too.
     #[must_use]
     pub fn with_alias(mut self, alias: impl Into<String>) -> Self {
         self.aliases.push(alias.into());
+        self
+    }
+
+    /// Lets every answer end with a paragraph that says what must be known of it.
+    #[must_use]
+    pub fn with_notice(mut self, notice: impl Into<String>) -> Self {
+        self.notice = Some(notice.into());
         self
     }
 
@@ -67,6 +79,24 @@ impl Entry {
     /// Whether it answers at once.
     pub fn is_loaded(&self) -> bool {
         matches!(self.status(), BackendStatus::Ready)
+    }
+
+    /// Whether it has failed again and again, and is passed over where another can answer.
+    pub fn is_passed_over(&self) -> bool {
+        self.circuit.is_open()
+    }
+
+    pub(crate) fn circuit(&self) -> &Circuit {
+        &self.circuit
+    }
+
+    /// Notes how an answer ended.
+    pub(crate) fn note(&self, error: Option<&LlmError>) {
+        match error {
+            None => self.circuit.succeeded(),
+            Some(error) if error.is_breakdown() => self.circuit.failed(Instant::now()),
+            Some(_) => {}
+        }
     }
 
     /// Admits a request, as far as that is known without making it: it keeps the model that answers now, also when
@@ -129,13 +159,30 @@ impl fmt::Debug for Admission {
 
 impl Admission {
     /// Who answers.
-    pub(crate) fn entry(&self) -> &Arc<Entry> {
+    pub fn entry(&self) -> &Arc<Entry> {
         &self.entry
     }
 
     pub(crate) async fn stream(self, request: ChatRequest) -> Result<(ModelIdentity, EventStream), LlmError> {
-        self.entry.backend.stream(&self.entry.name, self.held, request).await
+        let Entry { name, backend, notice, .. } = &*self.entry;
+        let (model, events) = backend.stream(name, self.held, request).await?;
+        Ok((
+            model,
+            match notice {
+                Some(notice) => noticed(events, format!("\n\n{notice}")),
+                None => events,
+            },
+        ))
     }
+}
+
+/// The events, with a text behind the answer's.
+fn noticed(events: EventStream, text: String) -> EventStream {
+    let with_text = move |event| match event {
+        Ok(ChatEvent::Finished { .. }) => vec![Ok(ChatEvent::Answer(text.clone())), event],
+        event => vec![event],
+    };
+    Box::pin(events.flat_map(move |event| stream::iter(with_text(event))))
 }
 
 /// Whatever the entry has when the request is made.

@@ -61,3 +61,15 @@ pub enum LlmError {
     #[error("inference failed: {0}")]
     Inference(String),
 }
+
+impl LlmError {
+    /// Whether the mode is broken, and another may answer the same request.
+    pub(crate) fn is_breakdown(&self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::Unavailable { .. } | Self::Inference(_))
+    }
+
+    /// Whether another mode may answer the same request now: this one is broken, or not there yet.
+    pub fn may_be_answered_elsewhere(&self) -> bool {
+        self.is_breakdown() || matches!(self, Self::NotReady { .. })
+    }
+}

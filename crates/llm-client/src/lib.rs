@@ -17,7 +17,9 @@
 //! ```
 
 mod backend;
+mod candidates;
 mod chat;
+mod circuit;
 mod client;
 mod deadline;
 mod entry;
@@ -29,7 +31,8 @@ mod status;
 
 #[cfg(feature = "qwen")]
 pub use backend::qwen::{LoadPolicy, LoadStage, LoadedModel, ModelLoader, QwenBackend};
-pub use backend::{Backend, MockBackend, OpenAiBackend, OpenAiConfig};
+pub use backend::{Backend, FixedBackend, MockBackend, OpenAiBackend, OpenAiConfig};
+pub use candidates::Candidates;
 pub use chat::{
     ChatAnswer, ChatEvent, ChatOptions, ChatRequest, FinishReason, Message, ModelIdentity, Role, ThinkingBudget, Usage,
 };

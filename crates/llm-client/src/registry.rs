@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::candidates::Candidates;
 use crate::entry::Entry;
 use crate::error::LlmError;
 use crate::memory_budget::MemoryBudget;
@@ -20,6 +21,8 @@ const LAST_RESORT: &str = "mock";
 pub struct Registry {
     entries: Vec<Arc<Entry>>,
     routing: Mutex<Arc<Routing>>,
+    /// Who answers when those cannot who should.
+    fallback: Vec<Arc<Entry>>,
     budget: Option<MemoryBudget>,
 }
 
@@ -31,13 +34,27 @@ impl Registry {
     pub fn new(entries: Vec<Entry>, default_mode: &str) -> Result<Self, LlmError> {
         let entries: Vec<Arc<Entry>> = entries.into_iter().map(Arc::new).collect();
         let default = find(&entries, default_mode)?.name().to_owned();
-        Ok(Self { entries, routing: Mutex::new(Arc::new(Routing::to(default))), budget: None })
+        Ok(Self { entries, routing: Mutex::new(Arc::new(Routing::to(default))), fallback: Vec::new(), budget: None })
     }
 
     /// Shows operators the budget that the backends were made with.
     #[must_use]
     pub fn with_budget(self, budget: MemoryBudget) -> Self {
         Self { budget: Some(budget), ..self }
+    }
+
+    /// Lets modes answer, in this order, what names no mode when the one that should answer cannot.
+    ///
+    /// # Errors
+    /// [`LlmError::UnknownMode`].
+    pub fn with_fallback(self, modes: &[String]) -> Result<Self, LlmError> {
+        let fallback = modes.iter().map(|mode| self.entry(mode)).collect::<Result<_, _>>()?;
+        Ok(Self { fallback, ..self })
+    }
+
+    /// Who answers, in this order, when those cannot who should.
+    pub fn fallback(&self) -> &[Arc<Entry>] {
+        &self.fallback
     }
 
     /// All modes.
@@ -79,6 +96,27 @@ impl Registry {
             return own;
         }
         routing.answering().map(|name| self.known(name)).find(is_last).unwrap_or(own)
+    }
+
+    /// As [`Registry::route`], then who answers when that one cannot.
+    pub fn candidates(&self, key: RouteKey<'_>) -> Candidates {
+        Candidates::new(self.route(key), &self.fallback)
+    }
+
+    /// The mode that answers in the background what another answers, where there is one.
+    pub fn shadow(&self) -> Option<Arc<Entry>> {
+        self.routing().shadow.as_deref().map(|mode| self.known(mode))
+    }
+
+    /// Lets `mode` answer in the background what others answer; `None` ends that.
+    ///
+    /// # Errors
+    /// As [`Registry::set_default`].
+    pub fn set_shadow(&self, mode: Option<&str>) -> Result<Arc<Routing>, LlmError> {
+        let mut routing = self.locked();
+        let shadow = mode.map(|mode| self.able(mode)).transpose()?.map(|entry| entry.name().to_owned());
+        let next = Routing { shadow, ..Routing::clone(&routing) };
+        Ok(replace(&mut routing, next))
     }
 
     /// Lets `mode` answer everything.
@@ -133,7 +171,7 @@ impl Registry {
     /// # Errors
     /// [`LlmError::UnknownMode`] when it names a mode that is not here; nothing changes then.
     pub fn adopt(&self, routing: Routing) -> Result<Arc<Routing>, LlmError> {
-        routing.answering().chain([routing.default.as_str()]).try_for_each(|mode| self.entry(mode).map(drop))?;
+        routing.needed().chain([routing.default.as_str()]).try_for_each(|mode| self.entry(mode).map(drop))?;
         Ok(replace(&mut self.locked(), routing))
     }
 
@@ -150,7 +188,7 @@ impl Registry {
     /// Unloads the models that nobody needs for this routing or the one of now, for want of memory.
     pub fn make_room(&self, wanted: &Routing) {
         let routing = self.locked();
-        let needed: Vec<&str> = routing.answering().chain(wanted.answering()).collect();
+        let needed: Vec<&str> = routing.needed().chain(wanted.needed()).collect();
         let idle = self.entries.iter().filter(|entry| entry.memory() > 0 && !needed.contains(&entry.name()));
         idle.for_each(|entry| entry.unload());
     }
@@ -164,6 +202,9 @@ impl Registry {
         let routing = self.locked();
         if routing.answering().any(|answering| answering == entry.name()) {
             return Err(LlmError::Conflict(format!("{} answers requests: choose another default first", entry.name())));
+        }
+        if routing.shadow.as_deref() == Some(entry.name()) {
+            return Err(LlmError::Conflict(format!("{} answers in the background: end that first", entry.name())));
         }
         entry.unload();
         Ok(entry)
@@ -189,7 +230,7 @@ impl Registry {
 }
 
 fn replace(routing: &mut Arc<Routing>, next: Routing) -> Arc<Routing> {
-    tracing::info!(default = next.default, weights = ?next.weights, "who answers has changed");
+    tracing::info!(default = next.default, weights = ?next.weights, shadow = next.shadow, "who answers has changed");
     *routing = Arc::new(next);
     Arc::clone(routing)
 }

@@ -15,6 +15,9 @@ pub struct Routing {
     /// Modes that share the requests, with their weights (an A/B test); empty where the default answers all.
     #[serde(default)]
     pub weights: BTreeMap<String, u32>,
+    /// The mode that answers the same requests in the background, to be compared.
+    #[serde(default)]
+    pub shadow: Option<String>,
     /// Earlier defaults, the last one last.
     #[serde(default)]
     pub previous: Vec<String>,
@@ -32,13 +35,14 @@ pub struct RouteKey<'a> {
 impl Routing {
     /// `default` answers everything.
     pub fn to(default: impl Into<String>) -> Self {
-        Self { default: default.into(), weights: BTreeMap::new(), previous: Vec::new() }
+        Self { default: default.into(), weights: BTreeMap::new(), shadow: None, previous: Vec::new() }
     }
 
     /// `name` answers everything from now on.
     #[must_use]
     pub(crate) fn with_default(mut self, name: &str) -> Self {
         self.weights.clear();
+        self.shadow = self.shadow.filter(|shadow| shadow != name);
         if self.default != name {
             self.previous.push(std::mem::replace(&mut self.default, name.to_owned()));
             let surplus = self.previous.len().saturating_sub(REMEMBERED);
@@ -51,6 +55,11 @@ impl Routing {
     pub fn answering(&self) -> impl Iterator<Item = &str> {
         let default = self.weights.is_empty().then_some(self.default.as_str());
         default.into_iter().chain(self.weights.keys().map(String::as_str))
+    }
+
+    /// The modes that answer now, and the one that does in the background.
+    pub fn needed(&self) -> impl Iterator<Item = &str> {
+        self.answering().chain(self.shadow.as_deref())
     }
 
     /// Who answers a person: of several modes each one's share, and few change when a weight does

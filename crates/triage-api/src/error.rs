@@ -19,7 +19,7 @@ pub enum StoreError {
     /// The store is locked, read-only, full or cannot be opened: ask again later.
     #[error("the {store} store is unavailable: {reason}")]
     Unavailable {
-        /// `records`, `conversations`, `decisions`, or `sqlite` for the file of all.
+        /// `records`, `conversations`, `decisions`, or `sqlite` and `postgres` for the database of all.
         store: &'static str,
         /// What happened, without content.
         reason: String,

@@ -1,8 +1,8 @@
 //! A patient's question becomes a safe, recorded answer; its HTTP interface.
 //!
 //! [`TriageService::ask`] reads the patient's record, stores the question, asks a language model
-//! and stores its answer. [`http`] shows that to CarePath's clients; [`sqlite`] and [`remote`] are
-//! the two places where records and conversations can be.
+//! and stores its answer. [`http`] shows that to CarePath's clients; [`sqlite`], [`postgres`] and
+//! [`remote`] are the places where records and conversations can be.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -48,12 +48,14 @@ pub mod http;
 mod metrics;
 mod mrn;
 mod ongoing;
+pub mod postgres;
 pub mod prompt;
 mod question;
 pub mod records;
 pub mod remote;
 mod seed;
 mod service;
+mod shadow;
 pub mod sqlite;
 mod switchboard;
 mod trace_id;

@@ -27,6 +27,9 @@ pub struct Metrics {
     first_token_seconds: Seconds<2>,
     tokens: Family<Labels<3>, Counter>,
     in_progress: Family<Labels<2>, Gauge>,
+    fallbacks: Family<Labels<2>, Counter>,
+    shadow_answers: Family<Labels<3>, Counter>,
+    shadow_seconds: Seconds<2>,
     models: ModelGauges,
     /// One reader at a time: the gauges of models are set anew for each.
     reading: Mutex<()>,
@@ -39,6 +42,7 @@ struct ModelGauges {
     memory: Family<Labels<1>, Gauge>,
     load_milliseconds: Family<Labels<1>, Gauge>,
     share: Family<Labels<1>, Gauge>,
+    passed_over: Family<Labels<1>, Gauge>,
     resident: Gauge,
 }
 
@@ -64,6 +68,9 @@ impl Default for Metrics {
             first_token_seconds: Family::new_with_constructor(seconds),
             tokens: Family::default(),
             in_progress: Family::default(),
+            fallbacks: Family::default(),
+            shadow_answers: Family::default(),
+            shadow_seconds: Family::new_with_constructor(seconds),
             models: ModelGauges::default(),
             reading: Mutex::default(),
             registry: Registry::default(),
@@ -84,7 +91,11 @@ impl Default for Metrics {
             tokens.clone(),
         );
         registry.register("answers_in_progress", "Answers that wait or run", metrics.in_progress.clone());
-        let ModelGauges { state, percent, memory, load_milliseconds, share, resident } = &metrics.models;
+        let Self { fallbacks, shadow_answers, shadow_seconds, .. } = &metrics;
+        registry.register("fallbacks", "Answers that another mode gave than the one that should", fallbacks.clone());
+        registry.register("shadow_answers", "Answers in the background, by how they ended", shadow_answers.clone());
+        registry.register("shadow_seconds", "Time of an answer in the background", shadow_seconds.clone());
+        let ModelGauges { state, percent, memory, load_milliseconds, share, passed_over, resident } = &metrics.models;
         registry.register("model_state", "1 for the state that a model is in", state.clone());
         registry.register("model_load_percent", "How much of a download or load is done", percent.clone());
         registry.register("model_memory_bytes", "Memory that is set aside for a model", memory.clone());
@@ -93,6 +104,11 @@ impl Default for Metrics {
             "route_weight",
             "A mode's weight among those that answer requests without a mode",
             share.clone(),
+        );
+        registry.register(
+            "passed_over",
+            "1 where a mode failed again and again, and others answer for it",
+            passed_over.clone(),
         );
         registry.register("resident_memory_bytes", "Memory of the process, where the system says it", resident.clone());
         Self { registry, ..metrics }
@@ -110,6 +126,21 @@ impl Metrics {
         text
     }
 
+    /// Another mode answers than the one that should.
+    pub(crate) fn fell_back(&self, from: &Entry, to: &Entry) {
+        let labels = [("from", from.name().to_owned()), ("to", to.name().to_owned())];
+        self.fallbacks.get_or_create(&labels).inc();
+    }
+
+    /// An answer in the background is over, after some time where it was begun.
+    pub(crate) fn shadow_answer(&self, entry: &Entry, outcome: &'static str, time: Option<Duration>) {
+        let [mode, model] = [("mode", entry.name().to_owned()), ("model", entry.model().to_string())];
+        if let Some(time) = time {
+            self.shadow_seconds.get_or_create(&[mode.clone(), model.clone()]).observe(time.as_secs_f64());
+        }
+        self.shadow_answers.get_or_create(&[mode, model, ("outcome", outcome.to_owned())]).inc();
+    }
+
     /// A request is over; without a status, its client left before the answer.
     pub(crate) fn request(&self, route: &str, method: &'static str, status: Option<u16>, time: Duration) {
         let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
@@ -121,7 +152,7 @@ impl Metrics {
 
 impl ModelGauges {
     fn set(&self, llm: &llm_client::Registry) {
-        let Self { state, percent, memory, load_milliseconds, share, resident } = self;
+        let Self { state, percent, memory, load_milliseconds, share, passed_over, resident } = self;
         state.clear();
         share.clear();
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -138,6 +169,7 @@ impl ModelGauges {
                 .get_or_create(&[name, ("model", entry.model().to_string()), ("state", status.name().to_owned())])
                 .set(1);
             percent.get_or_create(&mode).set(done.into());
+            passed_over.get_or_create(&mode).set(entry.is_passed_over().into());
             let has_room = !matches!(status, BackendStatus::Idle | BackendStatus::Unloaded);
             memory.get_or_create(&mode).set(if has_room { whole(entry.memory()) } else { 0 });
             let load_time = entry.load_time().unwrap_or_default().as_millis();
@@ -214,14 +246,16 @@ impl AnswerMeter {
     /// There will be no answer.
     pub(crate) fn failed(&mut self, error: &TriageError) {
         self.end(match error {
-            TriageError::Llm(LlmError::NotReady { .. }) => "not_ready",
-            TriageError::Llm(LlmError::Overloaded { .. }) => "overloaded",
-            TriageError::Llm(LlmError::PromptTooLong { .. } | LlmError::InvalidRequest(_)) => "refused",
-            TriageError::Llm(LlmError::Timeout(_)) => "timeout",
-            TriageError::Llm(LlmError::Unavailable { .. }) => "unavailable",
+            TriageError::Llm(error) => outcome(error),
             TriageError::Conversations(_) => "not_stored",
             _ => "error",
         });
+    }
+
+    /// There will be no answer of this mode; the error, to go on with.
+    pub(crate) fn failed_by(&mut self, error: LlmError) -> LlmError {
+        self.end(outcome(&error));
+        error
     }
 
     fn end(&mut self, outcome: &str) {
@@ -242,6 +276,18 @@ impl AnswerMeter {
     fn gauge(&self, stage: Stage) -> Gauge {
         let stage = if stage == Stage::Waiting { "waiting" } else { "running" };
         self.metrics.in_progress.get_or_create_owned(&[("mode", self.mode.clone()), ("stage", stage.to_owned())])
+    }
+}
+
+/// How an answer ended that a model did not give.
+fn outcome(error: &LlmError) -> &'static str {
+    match error {
+        LlmError::NotReady { .. } => "not_ready",
+        LlmError::Overloaded { .. } => "overloaded",
+        LlmError::PromptTooLong { .. } | LlmError::InvalidRequest(_) => "refused",
+        LlmError::Timeout(_) => "timeout",
+        LlmError::Unavailable { .. } => "unavailable",
+        _ => "error",
     }
 }
 

@@ -16,6 +16,7 @@ use crate::hidden::hide_debug;
 use crate::metrics::AnswerMeter;
 use crate::mrn::Mrn;
 use crate::service::milliseconds;
+use crate::shadow::ShadowQuestion;
 
 /// What an [`Ongoing`] yields: any number of `Reasoning` and `Answer`, then one `Finished`.
 #[derive(Clone, PartialEq)]
@@ -129,6 +130,8 @@ pub(crate) struct Run {
     pub(crate) conversations: Arc<dyn Conversations>,
     pub(crate) started: Instant,
     pub(crate) meter: AnswerMeter,
+    /// What a second model is asked when the patient has the answer.
+    pub(crate) shadow: Option<ShadowQuestion>,
 }
 
 impl Run {
@@ -146,6 +149,9 @@ impl Run {
                 let inference_time_ms = milliseconds(self.started);
                 let answer = TriageAnswer { reason, usage, inference_time_ms, ..self.answer.clone() };
                 self.store(&answer).await?;
+                if let Some(shadow) = self.shadow.take() {
+                    shadow.begin(answer.conversation_id.clone());
+                }
                 Ok(TriageEvent::Finished(Box::new(answer)))
             }
         }

@@ -3,10 +3,11 @@
 //! Owns the order of a request. It must not know HTTP, SQL or any model.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use llm_client::{ChatRequest, LlmClient, Message, RouteKey};
+use llm_client::{Admission, Candidates, ChatRequest, ChatStream, LlmClient, LlmError, Message, RouteKey};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::conversations::{Conversations, NewConversation, StoredMessage, Turn};
 use crate::error::{StoreError, TriageError};
@@ -16,6 +17,10 @@ use crate::ongoing::{Ongoing, Run, TriageAnswer};
 use crate::prompt::PromptTemplate;
 use crate::question::{Limits, Question};
 use crate::records::{PatientRecords, PatientSummary};
+use crate::shadow::{Shadow, ShadowQuestion};
+
+/// What another mode gets at least, when the one before has taken all the time.
+const LEAST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the service reads and writes.
 #[derive(Clone)]
@@ -24,7 +29,7 @@ pub struct Stores {
     pub records: Arc<dyn PatientRecords>,
     /// Conversations.
     pub conversations: Arc<dyn Conversations>,
-    /// What stands behind them, for people: `sqlite` or `db-api`.
+    /// What stands behind them, for people: `sqlite`, `postgres` or `db-api`.
     pub kind: &'static str,
 }
 
@@ -35,19 +40,32 @@ impl std::fmt::Debug for Stores {
 }
 
 /// Answers patients' questions from their records, and keeps what was said.
-#[derive(Debug)]
 pub struct TriageService {
     stores: Stores,
     llm: LlmClient,
     prompt: Arc<PromptTemplate>,
     limits: Limits,
     metrics: Arc<Metrics>,
+    shadow: Shadow,
+}
+
+impl std::fmt::Debug for TriageService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TriageService").field("stores", &self.stores).field("llm", &self.llm).finish_non_exhaustive()
+    }
 }
 
 impl TriageService {
     /// A service over its four parts.
     pub fn new(stores: Stores, llm: LlmClient, prompt: PromptTemplate, limits: Limits) -> Self {
-        Self { stores, llm, prompt: Arc::new(prompt), limits, metrics: Arc::default() }
+        let metrics = Arc::<Metrics>::default();
+        let shadow = Shadow {
+            llm: llm.clone(),
+            conversations: Arc::clone(&stores.conversations),
+            metrics: Arc::clone(&metrics),
+            turn: Arc::new(Semaphore::new(1)),
+        };
+        Self { stores, llm, prompt: Arc::new(prompt), limits, metrics, shadow }
     }
 
     /// Where it reads and writes.
@@ -79,24 +97,85 @@ impl TriageService {
         let (summary, lookup) = self.look_up(&mrn).await?;
         let history = self.history(&mrn, question.conversation_id.as_deref()).await?;
         let last_model = history.iter().rev().find_map(|message| message.model_name.as_deref());
-        let entry = named.unwrap_or_else(|| registry.route(RouteKey { person: mrn.as_str(), last_model }));
+        let is_named = named.is_some();
+        let key = RouteKey { person: mrn.as_str(), last_model };
+        let mut candidates = named.map_or_else(|| registry.candidates(key), Candidates::only);
+        let first = candidates.first().cloned();
         // A request that would be turned away leaves no question behind for each of its tries; one that is admitted
         // keeps its model, whatever operators do meanwhile.
-        let mut meter = AnswerMeter::start(Arc::clone(&self.metrics), &entry);
-        let admission = entry.admit().map_err(TriageError::from).inspect_err(|error| meter.failed(error))?;
+        let admitted = self.admit(&mut candidates)?;
         let messages = self.render(summary, history, question.query.clone()).await?;
         let conversation_id = self.store_question(&mrn, &question, lookup).await?;
 
         let started = Instant::now();
         let timeout = Some(self.limits.answer_timeout);
         let request = ChatRequest { messages, options: question.options, timeout };
-        let chat = self.llm.stream(admission, request).await.map_err(TriageError::from);
-        let chat = chat.inspect_err(|error| meter.failed(error))?;
+        let (chat, meter) = self.begin(admitted, candidates, &request).await?;
+        let registry = self.llm.registry();
+        if let Some(first) = first.filter(|first| first.name() != chat.mode())
+            && let Ok(entry) = registry.entry(chat.mode())
+        {
+            tracing::warn!(from = first.name(), to = entry.name(), "another mode answers");
+            self.metrics.fell_back(&first, &entry);
+        }
+        let shadow = registry.shadow().filter(|entry| !is_named && entry.name() != chat.mode());
+        let shadow = shadow.map(|entry| ShadowQuestion { shadow: self.shadow.clone(), entry, request });
         // An alias stays the alias that was asked for.
-        let mode = question.mode.unwrap_or_else(|| entry.name().to_owned());
+        let mode = question.mode.unwrap_or_else(|| chat.mode().to_owned());
         let answer = TriageAnswer::begun(question.query, mrn, mode, chat.model().to_string(), conversation_id);
         let conversations = Arc::clone(&self.stores.conversations);
-        Ok(Ongoing::new(Run { chat, answer, conversations, started, meter }))
+        Ok(Ongoing::new(Run { chat, answer, conversations, started, meter, shadow }))
+    }
+
+    /// The first that can take a request now.
+    fn admit(&self, candidates: &mut Candidates) -> Result<(Admission, AnswerMeter), TriageError> {
+        let mut refusal = LlmError::Conflict("there is nobody to answer".to_owned());
+        for entry in candidates.by_ref() {
+            let mut meter = AnswerMeter::start(Arc::clone(&self.metrics), &entry);
+            match entry.admit() {
+                Ok(admission) => return Ok((admission, meter)),
+                Err(error) => {
+                    let may_go_on = error.may_be_answered_elsewhere();
+                    refusal = meter.failed_by(error);
+                    if !may_go_on {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(refusal.into())
+    }
+
+    /// The first that begins to answer; where another is left, one that fails before its first token is replaced.
+    async fn begin(
+        &self,
+        admitted: (Admission, AnswerMeter),
+        mut candidates: Candidates,
+        request: &ChatRequest,
+    ) -> Result<(ChatStream, AnswerMeter), TriageError> {
+        let started = Instant::now();
+        let (mut admission, mut meter) = admitted;
+        loop {
+            let left = self.limits.answer_timeout.saturating_sub(started.elapsed()).max(LEAST_TIMEOUT);
+            let timeout = Some(left.min(self.limits.answer_timeout));
+            let chat = self.llm.stream(admission, ChatRequest { timeout, ..request.clone() }).await;
+            let begun = match chat {
+                Ok(chat) if candidates.are_left() => chat.begun().await,
+                other => other,
+            };
+            match begun {
+                Ok(chat) => return Ok((chat, meter)),
+                Err(error) => {
+                    let may_go_on = error.may_be_answered_elsewhere() && candidates.are_left();
+                    let error = meter.failed_by(error);
+                    if !may_go_on {
+                        return Err(error.into());
+                    }
+                    tracing::warn!(%error, "the mode failed; another is asked");
+                    (admission, meter) = self.admit(&mut candidates)?;
+                }
+            }
+        }
     }
 
     /// The patient's record, and the event that says how it was found.

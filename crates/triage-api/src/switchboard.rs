@@ -90,7 +90,7 @@ impl Switchboard {
     }
 
     fn restore_routing(&self, routing: Routing) {
-        let names: Vec<String> = routing.answering().map(str::to_owned).collect();
+        let names: Vec<String> = routing.needed().map(str::to_owned).collect();
         if let Err(error) = self.registry().adopt(routing) {
             tracing::warn!(%error, "what operators decided before cannot be obeyed");
             return;
@@ -132,7 +132,7 @@ impl Switchboard {
         let registry = self.registry();
         let differs = wanted != *registry.routing();
         let mut all_loaded = true;
-        for name in wanted.answering() {
+        for name in wanted.needed() {
             let entry = registry.entry(name)?;
             all_loaded &= entry.is_loaded();
             // One that failed is tried again in its own time.

@@ -50,6 +50,11 @@ pub enum CtlCommand {
         #[arg(value_name = "NAME=WEIGHT")]
         shares: Vec<Share>,
     },
+    /// Let a model answer the same requests in the background, to be compared; `off` ends that
+    Shadow {
+        /// Its mode, or off
+        name: String,
+    },
     /// Let the default before this one answer; where there is none, mock
     Rollback,
     /// Show who answers

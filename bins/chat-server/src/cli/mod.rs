@@ -67,6 +67,8 @@ pub enum Command {
     Settings,
     /// Look at everything that a start needs, and say what to do where something is wrong
     Doctor(DoctorArgs),
+    /// Ask the running server with these settings whether it is well
+    Health,
     /// Load and unload models of a running server, and choose who answers
     Ctl(CtlArgs),
 }

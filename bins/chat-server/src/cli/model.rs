@@ -14,13 +14,17 @@ use llm_client::ThinkingBudget;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelArgs {
-    /// Mode that answers when a request names none; `mock` when neither this nor
-    /// --default-llm-mode is set
+    /// Mode that answers when a request names none; `triage-mini` when neither this nor
+    /// --default-llm-mode is set (`mock` in builds without that model)
     #[arg(long, env = "LLM_MODE", value_name = "MODE")]
     pub llm_mode: Option<String>,
     /// CarePath's name for the same; --llm-mode wins over it
     #[arg(long, env = "DEFAULT_LLM_MODE", value_name = "MODE")]
     pub default_llm_mode: Option<String>,
+    /// Modes that answer in its place, in this order, when it cannot, separated by commas; `degraded` is a
+    /// fixed answer that says to contact a clinician [default: none]
+    #[arg(long, env = "FALLBACK", value_delimiter = ',', value_name = "MODES")]
+    pub fallback: Vec<String>,
     /// Checkpoint of the mode `qwen`: `owner/name[@revision][:file.gguf]`, a directory, or a .gguf
     #[arg(long, env = "MODEL", default_value = "Qwen/Qwen3-4B-Thinking-2507")]
     pub model: String,

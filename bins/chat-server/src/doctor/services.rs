@@ -6,13 +6,14 @@ use anyhow::Context;
 use model_cache::ModelSpec;
 use reqwest::{Client, StatusCode};
 use secrecy::ExposeSecret;
+use triage_api::postgres::PostgresStores;
 use triage_api::remote::{DbApi, DbApiConfig};
 use triage_api::sqlite::SqliteStores;
 use triage_api::{StoreError, records::PatientRecords};
 
 use super::finding::{Finding, Needed};
-use crate::application::DATABASE_FILE;
 use crate::models::{OPENAI, local_models};
+use crate::open_database::DATABASE_FILE;
 use crate::settings::{Settings, StoreSettings};
 
 /// Longest time for one answer.
@@ -41,6 +42,10 @@ async fn store(settings: &StoreSettings) -> Finding {
             }
             let answer = SqliteStores::probe(&path).await;
             judged(format!("{} can be read", path.display()), answer, "see DATA_DIR: its disk, and who may write there")
+        }
+        StoreSettings::Postgres(url) => {
+            let answer = PostgresStores::probe(url).await;
+            judged("DATABASE_URL lets this user in".to_owned(), answer, "see DATABASE_URL and the server behind it")
         }
         StoreSettings::DbApi(url) => {
             let answer = match DbApi::new(DbApiConfig { timeout: PATIENCE, ..DbApiConfig::new(url) }) {

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 fn settings(data_dir: &Path, more: &[&str]) -> Settings {
     let data_dir = data_dir.to_str().unwrap();
     let fixed = ["chat-server", "--port", "0", "--host", "127.0.0.1", "--chat-admin-port", "0", "--data-dir", data_dir];
-    Settings::try_from(Cli::read_from(fixed.into_iter().chain(more.iter().copied())).unwrap()).unwrap()
+    let mock = ["--default-llm-mode", "mock"];
+    Settings::try_from(Cli::read_from(fixed.into_iter().chain(mock).chain(more.iter().copied())).unwrap()).unwrap()
 }
 
 /// Starts the service and returns its address.

@@ -44,7 +44,7 @@ fn a_new_installation_is_well() {
     assert_eq!(code, 0, "{report}");
     assert_line(&report, &["ok", "LOG_LEVEL", "debug, from .env"]);
     assert_line(&report, &["ok", "HF_TOKEN", "(set, not shown), from the environment"]);
-    assert_line(&report, &["ok", "mode", "mock answers, with mock"]);
+    assert_line(&report, &["ok", "mode", "triage-mini answers, with triage-mini"]);
     assert_line(&report, &["note", "MODEL_CACHE_DIR", "is not there yet"]);
     assert_line(&report, &["note", "model qwen", "Qwen/Qwen3-4B-Thinking-2507"]);
     assert_line(&report, &["note", "hub", "HF_HUB_OFFLINE is set"]);

@@ -67,7 +67,13 @@ async fn an_answer_that_is_given_up_is_counted_so() {
 /// What is charted or watched is there, by that name.
 #[tokio::test]
 async fn dashboard_and_alerts_name_metrics_that_are_there() {
-    let process = Process::start(&[]);
+    // A counter is there when it has counted something: here another mode has to answer.
+    let process = Process::start(&[
+        ("LLM_MODE", "openai"),
+        ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1"),
+        ("OPENAI_MODEL", "far-away"),
+        ("FALLBACK", "degraded"),
+    ]);
     ask(&process, json!({ "patient_mrn": "P000123", "query": "What are my current medications?" })).await;
     let text = read(&process).await;
     let described: BTreeSet<String> =

@@ -134,6 +134,31 @@ async fn the_default_changes_and_changes_back_while_people_ask() {
 }
 
 #[tokio::test]
+async fn a_second_model_answers_in_the_background() {
+    let service = Service::start();
+    service.ctl(&["load", "b"]);
+    assert!(service.ctl(&["shadow", "b"]).contains("shadow    b\n"));
+    assert!(service.refused(&["unload", "b"]).contains("in the background"));
+    let (status, body) = ask(&service.process.url("/triage"), "P000123", json!({})).await;
+    assert_eq!((status, &body["llm_mode"]), (StatusCode::OK, &json!("a")));
+    let client = Client::builder().no_proxy().build().unwrap();
+    let url = service.process.url(&format!("/chat-logs/{}", body["conversation_id"].as_str().unwrap()));
+    let event = loop {
+        let log: Value = client.get(&url).send().await.unwrap().json().await.unwrap();
+        assert_eq!(log["messages"].as_array().unwrap().len(), 2, "{log}");
+        if let Some(event) = log["retrieval_events"].get(1) {
+            break event.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((&event["query_type"], &event["llm_mode"]), (&json!("shadow_answer"), &json!("b")), "{event}");
+    let metrics = client.get(service.process.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("carepath_shadow_answers_total{mode=\"b\",model=\"b\",outcome="), "{metrics}");
+    service.ctl(&["shadow", "off"]);
+    assert_eq!(service.state()["shadow"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_conversation_keeps_its_model_while_that_answers() {
     let service = Service::start();
     let url = service.process.url("/triage");

@@ -25,12 +25,24 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the server on a free port and waits until it serves.
+    /// Starts the server on a free port, in the mode `mock` unless another is given, and waits until it serves.
     pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = program(&folder);
+        Self::run(program(&folder), folder, variables)
+    }
+
+    /// As [`Process::start`], under the limits that a shell sets.
+    pub(crate) fn limited(limits: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(folder.path()).stdin(Stdio::null());
+        command.args(["-c", &format!("{limits}; exec \"$0\""), env!("CARGO_BIN_EXE_chat-server")]);
+        Self::run(command, folder, variables)
+    }
+
+    fn run(mut command: Command, folder: TempDir, variables: &[(&str, &str)]) -> Self {
         command.env("CHAT_API_HOST", "127.0.0.1").env("CHAT_API_PORT", "0").env("CHAT_ADMIN_PORT", "0");
-        command.env("LOG_FORMAT", "json");
+        command.env("LOG_FORMAT", "json").env("DEFAULT_LLM_MODE", "mock");
         command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (serving, ports) = channel();
@@ -56,6 +68,10 @@ impl Process {
         ];
         let (port, admin_port) = wait_for(&ports);
         Self { port, admin_port, child, written, _folder: folder }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

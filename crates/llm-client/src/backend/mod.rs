@@ -1,5 +1,6 @@
 //! The closed set of backends behind an entry.
 
+mod fixed;
 mod mock;
 mod openai;
 #[cfg(feature = "qwen")]
@@ -9,6 +10,7 @@ mod think_tags;
 
 use std::time::Duration;
 
+pub use fixed::FixedBackend;
 pub use mock::MockBackend;
 pub use openai::{OpenAiBackend, OpenAiConfig};
 
@@ -23,6 +25,8 @@ use crate::status::BackendStatus;
 pub enum Backend {
     /// A fixed text, for tests and for running without a model.
     Mock(MockBackend),
+    /// One answer for everything, where nobody else can answer.
+    Fixed(FixedBackend),
     /// A Qwen3 model in this process.
     #[cfg(feature = "qwen")]
     Qwen(qwen::QwenBackend),
@@ -34,6 +38,7 @@ impl Backend {
     pub(crate) fn model(&self) -> ModelIdentity {
         match self {
             Self::Mock(backend) => backend.model(),
+            Self::Fixed(backend) => backend.model(),
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => backend.model(),
             Self::OpenAi(backend) => backend.model(),
@@ -43,7 +48,7 @@ impl Backend {
     /// What computes in this process, once it is loaded.
     pub(crate) fn engine(&self) -> Option<String> {
         match self {
-            Self::Mock(_) | Self::OpenAi(_) => None,
+            Self::Mock(_) | Self::Fixed(_) | Self::OpenAi(_) => None,
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => backend.engine(),
         }
@@ -51,7 +56,7 @@ impl Backend {
 
     pub(crate) fn status(&self) -> BackendStatus {
         match self {
-            Self::Mock(_) => BackendStatus::Ready,
+            Self::Mock(_) | Self::Fixed(_) => BackendStatus::Ready,
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => backend.status(),
             // A remote server's state is learned by asking it; one that is down is a 502 for that
@@ -64,7 +69,7 @@ impl Backend {
     #[cfg_attr(not(feature = "qwen"), expect(unused_variables, reason = "only the qwen backend names its mode"))]
     pub(crate) fn admit(&self, mode: &str) -> Result<Held, LlmError> {
         match self {
-            Self::Mock(_) | Self::OpenAi(_) => Ok(Held::Nothing),
+            Self::Mock(_) | Self::Fixed(_) | Self::OpenAi(_) => Ok(Held::Nothing),
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => Ok(backend.admit(mode)?.map_or(Held::Nothing, Held::Model)),
         }
@@ -73,7 +78,7 @@ impl Backend {
     /// Starts to load what is to be loaded at start; an error says what is missing.
     pub(crate) fn preload(&self) -> Result<(), String> {
         match self {
-            Self::Mock(_) | Self::OpenAi(_) => Ok(()),
+            Self::Mock(_) | Self::Fixed(_) | Self::OpenAi(_) => Ok(()),
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => backend.preload(),
         }
@@ -82,7 +87,7 @@ impl Backend {
     /// Starts to load; an error says what is missing.
     pub(crate) fn load(&self) -> Result<(), String> {
         match self {
-            Self::Mock(_) | Self::OpenAi(_) => Ok(()),
+            Self::Mock(_) | Self::Fixed(_) | Self::OpenAi(_) => Ok(()),
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => backend.load(),
         }
@@ -91,7 +96,7 @@ impl Backend {
     /// Forgets what was loaded; answers that are being made are finished.
     pub(crate) fn unload(&self) {
         match self {
-            Self::Mock(_) | Self::OpenAi(_) => {}
+            Self::Mock(_) | Self::Fixed(_) | Self::OpenAi(_) => {}
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => backend.unload(),
         }
@@ -100,7 +105,7 @@ impl Backend {
     /// Memory that a model is expected to take in this process, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         match self {
-            Self::Mock(_) | Self::OpenAi(_) => 0,
+            Self::Mock(_) | Self::Fixed(_) | Self::OpenAi(_) => 0,
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => backend.memory(),
         }
@@ -108,7 +113,7 @@ impl Backend {
 
     pub(crate) fn load_time(&self) -> Option<Duration> {
         match self {
-            Self::Mock(_) | Self::OpenAi(_) => None,
+            Self::Mock(_) | Self::Fixed(_) | Self::OpenAi(_) => None,
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => backend.load_time(),
         }
@@ -124,6 +129,7 @@ impl Backend {
     ) -> Result<(ModelIdentity, EventStream), LlmError> {
         match self {
             Self::Mock(backend) => Ok((backend.model(), backend.stream(request)?)),
+            Self::Fixed(backend) => Ok((backend.model(), backend.stream())),
             #[cfg(feature = "qwen")]
             Self::Qwen(backend) => {
                 let model = match held {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use llm_client::{
-    Backend, ChatOptions, ChatRequest, Entry, FinishReason, LlmClient, LlmError, Message, MockBackend, Registry, Role,
-    RouteKey,
+    Backend, Candidates, ChatOptions, ChatRequest, Entry, FinishReason, FixedBackend, LlmClient, LlmError, Message,
+    MockBackend, OpenAiBackend, OpenAiConfig, Registry, Role, RouteKey,
 };
 
 pub(crate) fn request(text: &str) -> ChatRequest {
@@ -24,6 +24,14 @@ async fn an_answer_names_its_mode_and_model() {
     assert_eq!((answer.mode.as_str(), answer.model.to_string().as_str()), ("mock", "mock"));
     assert_eq!((answer.reason, answer.usage.prompt_tokens), (FinishReason::Stop, 2));
     assert!(answer.answer.ends_with("real LLM response."));
+}
+
+#[tokio::test]
+async fn a_notice_stands_under_the_answer() {
+    let entry = Entry::new("mock", Backend::Mock(MockBackend::new())).with_notice("Not a doctor.");
+    let client = LlmClient::new(vec![entry], "mock").unwrap();
+    let answer = client.generate(client.default_entry(), request("one two")).await.unwrap();
+    assert!(answer.answer.ends_with("real LLM response.\n\nNot a doctor."), "{}", answer.answer);
 }
 
 #[test]
@@ -85,4 +93,50 @@ fn people_keep_their_model_while_it_answers() {
     assert!(matches!(registry.set_weights(&weights(&[("c", 1)])), Err(LlmError::UnknownMode { .. })));
     registry.set_weights(&[]).unwrap();
     assert!(people.iter().all(|person| of(person, Some("gone")) == "mock"));
+}
+
+/// Fails as long as nobody listens.
+fn broken() -> Entry {
+    let config = OpenAiConfig {
+        base_url: "http://127.0.0.1:1/v1".to_owned(),
+        api_key: None,
+        model: "nobody".to_owned(),
+        defaults: ChatOptions::default(),
+        read_timeout: Duration::from_secs(1),
+    };
+    Entry::new("broken", Backend::OpenAi(OpenAiBackend::new(config).unwrap()))
+}
+
+#[tokio::test]
+async fn a_mode_that_fails_again_and_again_is_passed_over() {
+    let safe = Entry::new("degraded", Backend::Fixed(FixedBackend::new("safe-answer", "Ask your clinician.")));
+    let registry = Registry::new(vec![broken(), safe], "broken").unwrap();
+    let client = LlmClient::of(registry.with_fallback(&["degraded".to_owned()]).unwrap());
+    let names = || -> Vec<String> {
+        client.registry().candidates(RouteKey::default()).map(|entry| entry.name().to_owned()).collect()
+    };
+    for _ in 0..3 {
+        assert_eq!(names(), ["broken", "degraded"]);
+        let error = client.generate(client.default_entry(), request("hi")).await.unwrap_err();
+        assert!(error.may_be_answered_elsewhere(), "{error}");
+    }
+    assert_eq!(names(), ["degraded"]);
+    assert!(client.default_entry().is_passed_over());
+    // Whoever asks for it by name gets it.
+    assert_eq!(Candidates::only(client.default_entry()).count(), 1);
+    let answer = client.generate(client.registry().entry("degraded").unwrap(), request("hi")).await.unwrap();
+    assert_eq!((answer.answer.as_str(), answer.model.to_string().as_str()), ("Ask your clinician.", "safe-answer"));
+    assert!(Registry::new(vec![broken()], "broken").unwrap().with_fallback(&["nobody".to_owned()]).is_err());
+}
+
+#[test]
+fn a_shadow_stays_until_it_answers_itself() {
+    let registry = registry(&["mock", "a", "b"], "a");
+    assert_eq!(registry.set_shadow(Some("b")).unwrap().shadow.as_deref(), Some("b"));
+    assert!(matches!(registry.unload("b"), Err(LlmError::Conflict(_))));
+    assert_eq!(registry.set_default("mock").unwrap().shadow.as_deref(), Some("b"));
+    assert_eq!(registry.set_default("b").unwrap().shadow, None);
+    registry.set_shadow(Some("a")).unwrap();
+    assert_eq!(registry.set_shadow(None).unwrap().shadow, None);
+    assert!(matches!(registry.set_shadow(Some("c")), Err(LlmError::UnknownMode { .. })));
 }

@@ -43,6 +43,7 @@ pub fn listen_admin(
             .service(web::resource("/models/{mode}/unload").route(web::post().to(unload)).default_service(only("POST")))
             .service(web::resource("/default").route(web::put().to(set_default)).default_service(only("PUT")))
             .service(web::resource("/weights").route(web::put().to(set_weights)).default_service(only("PUT")))
+            .service(web::resource("/shadow").route(web::put().to(set_shadow)).default_service(only("PUT")))
             .service(web::resource("/rollback").route(web::post().to(roll_back)).default_service(only("POST")))
             .wrap(middleware::from_fn(admit));
         App::new()
@@ -131,6 +132,14 @@ async fn set_weights(board: web::Data<Switchboard>, body: JsonBody) -> Result<Ht
     Ok(state(board).await)
 }
 
+async fn set_shadow(board: web::Data<Switchboard>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::new(body.0);
+    let mode: Option<String> = fields.optional("mode", "the name of a mode, or null");
+    fields.finish().map_err(|errors| ApiError::invalid(&errors))?;
+    board.decide(|registry| registry.set_shadow(mode.as_deref())).await?;
+    Ok(state(board).await)
+}
+
 async fn roll_back(board: web::Data<Switchboard>) -> Result<HttpResponse, ApiError> {
     board.decide(Registry::roll_back).await?;
     Ok(state(board).await)
@@ -146,6 +155,8 @@ fn state_of(registry: &Registry) -> Value {
     json!({
         "default": routing.default,
         "weights": routing.weights,
+        "shadow": routing.shadow,
+        "fallback": registry.fallback().iter().map(|entry| entry.name()).collect::<Vec<_>>(),
         "previous": routing.previous,
         "memory_bytes": memory,
         "models": registry.entries().iter().map(|entry| model(entry, &routing)).collect::<Vec<_>>(),
@@ -170,6 +181,7 @@ fn model(entry: &Entry, routing: &Routing) -> Value {
         "retry_in_s": retry_in_s,
         "engine": entry.engine(),
         "memory_bytes": entry.memory(),
+        "passed_over": entry.is_passed_over(),
         "answers": routing.answering().any(|answering| answering == entry.name()),
     })
 }

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
-use llm_client::BackendStatus;
-use serde_json::json;
+use llm_client::{BackendStatus, Entry};
+use serde_json::{Value, json};
 
 use super::error::seconds;
 use super::only;
@@ -85,7 +85,17 @@ pub(super) async fn ready(service: web::Data<TriageService>) -> HttpResponse {
     let unready = answering.iter().find(|entry| !entry.status().is_ready());
     let entry = unready.or(answering.first()).cloned().unwrap_or_else(|| registry.default_entry());
     let (model, engine) = (entry.model().to_string(), entry.engine());
-    readiness(entry.name(), &model, engine.as_deref(), &entry.status())
+    let mut body = readiness(entry.name(), &model, engine.as_deref());
+    if !registry.fallback().is_empty() {
+        body["fallback"] = registry.fallback().iter().map(|entry| fallback(entry)).collect();
+        body["passed_over"] = json!(entry.is_passed_over());
+    }
+    answered(body, &entry.status())
+}
+
+/// One that answers when the default cannot.
+fn fallback(entry: &Entry) -> Value {
+    json!({ "llm_mode": entry.name(), "status": entry.status().name(), "passed_over": entry.is_passed_over() })
 }
 
 /// What is counted, for Prometheus.
@@ -96,12 +106,16 @@ pub(super) async fn metrics(service: web::Data<TriageService>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text)
 }
 
-fn readiness(mode: &str, model: &str, engine: Option<&str>, status: &BackendStatus) -> HttpResponse {
+fn readiness(mode: &str, model: &str, engine: Option<&str>) -> Value {
     let mut body =
         json!({ "status": "ready", "service": SERVICE, "version": VERSION, "llm_mode": mode, "model": model });
     if let Some(engine) = engine {
         body["engine"] = json!(engine);
     }
+    body
+}
+
+fn answered(mut body: Value, status: &BackendStatus) -> HttpResponse {
     let (error, percent, retry) = match status {
         BackendStatus::Ready | BackendStatus::Idle => return HttpResponse::Ok().json(body),
         BackendStatus::Unloaded => (None, None, LOADING_RETRY_SECONDS),
@@ -125,12 +139,11 @@ mod tests {
     use std::time::Duration;
 
     use actix_web::body::MessageBody;
-    use serde_json::Value;
 
     use super::*;
 
     fn answer(status: &BackendStatus) -> (u16, Option<String>, Value) {
-        let response = readiness("qwen", "Qwen/Qwen3-4B@abc", None, status);
+        let response = answered(readiness("qwen", "Qwen/Qwen3-4B@abc", None), status);
         let retry = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
         let status = response.status().as_u16();
         (status, retry, serde_json::from_slice(&response.into_body().try_into_bytes().unwrap()).unwrap())
@@ -147,8 +160,7 @@ mod tests {
 
     #[test]
     fn a_loaded_model_says_what_computes() {
-        let response = readiness("qwen", "Qwen/Qwen3-4B@abc", Some("cpu, 2 threads"), &BackendStatus::Ready);
-        let body: Value = serde_json::from_slice(&response.into_body().try_into_bytes().unwrap()).unwrap();
+        let body = readiness("qwen", "Qwen/Qwen3-4B@abc", Some("cpu, 2 threads"));
         assert_eq!(body["engine"], "cpu, 2 threads");
     }
 

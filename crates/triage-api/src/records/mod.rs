@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::error::StoreError;
 use crate::hidden::hide_debug;
@@ -66,6 +66,25 @@ pub struct PatientSummary {
     /// Record number and counts.
     #[serde(default)]
     pub summary_metadata: Document,
+}
+
+impl PatientSummary {
+    /// A patient's record with what belongs to it, counted.
+    pub(crate) fn new(
+        mrn: &Mrn,
+        patient: Document,
+        recent_encounters: Vec<Document>,
+        recent_claims: Vec<Document>,
+        documents: Vec<Document>,
+    ) -> Self {
+        let summary_metadata = Document::from_iter([
+            ("mrn".to_owned(), json!(mrn.as_str())),
+            ("encounter_count".to_owned(), json!(recent_encounters.len())),
+            ("claim_count".to_owned(), json!(recent_claims.len())),
+            ("document_count".to_owned(), json!(documents.len())),
+        ]);
+        Self { patient, recent_encounters, recent_claims, documents, summary_metadata }
+    }
 }
 
 /// Shows the size only: the items are about patients.

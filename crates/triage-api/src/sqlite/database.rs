@@ -17,7 +17,7 @@ const READERS: u32 = 4;
 /// What failures of the file as a whole are called.
 const STORE: &str = "sqlite";
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// An open database file; clones share its connections.
 #[derive(Debug, Clone)]
@@ -57,7 +57,15 @@ impl Database {
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(BUSY_TIMEOUT);
-        let writer = pool(1).connect_with(options.clone()).await?;
+        // A transaction that could not be ended, on a disk that is full, must not be the next one's beginning.
+        let writer = pool(1).after_release(|connection, _| {
+            Box::pin(async move {
+                // Behind the rollback, which is only asked for when a transaction is dropped.
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        });
+        let writer = writer.connect_with(options.clone()).await?;
         MIGRATIONS.run(&writer).await?;
         let readers = pool(READERS).connect_with(options).await?;
         Ok(Self { readers, writer })

@@ -1,5 +1,5 @@
-//! All stores in one SQLite file. Owns the schema, the connections and the wording of failures;
-//! the only module that names sqlx. It must not know HTTP, prompts or models.
+//! All stores in one SQLite file. Owns the schema, the connections and the wording of failures. It
+//! must not know HTTP, prompts or models.
 
 mod conversations;
 mod database;

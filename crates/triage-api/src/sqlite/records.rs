@@ -1,7 +1,6 @@
 //! [`SqliteRecords`]: patient records in SQLite, read only.
 
 use futures_util::future::BoxFuture;
-use serde_json::json;
 use sqlx::Row;
 use sqlx::types::Json;
 
@@ -61,13 +60,7 @@ impl SqliteRecords {
         let Json(recent_encounters): Json<Vec<Document>> = row.try_get("encounters")?;
         let Json(recent_claims): Json<Vec<Document>> = row.try_get("claims")?;
         let Json(documents): Json<Vec<Document>> = row.try_get("documents")?;
-        let summary_metadata = Document::from_iter([
-            ("mrn".to_owned(), json!(mrn.as_str())),
-            ("encounter_count".to_owned(), json!(recent_encounters.len())),
-            ("claim_count".to_owned(), json!(recent_claims.len())),
-            ("document_count".to_owned(), json!(documents.len())),
-        ]);
-        Ok(Some(PatientSummary { patient, recent_encounters, recent_claims, documents, summary_metadata }))
+        Ok(Some(PatientSummary::new(mrn, patient, recent_encounters, recent_claims, documents)))
     }
 }
 

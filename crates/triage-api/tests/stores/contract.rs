@@ -1,4 +1,5 @@
-//! What every store of conversations does: the same cases on SQLite and on the DB API.
+//! What every store of conversations does: the same cases on SQLite, on PostgreSQL where there is one, and on
+//! the DB API.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,18 +7,24 @@ use std::sync::Arc;
 use serde_json::json;
 use triage_api::StoreError;
 use triage_api::conversations::{Conversations, NewConversation, StoredMessage, Turn};
+use triage_api::postgres::PostgresStores;
 use triage_api::records::Page;
 use triage_api::remote::{DbApi, DbApiConfig};
 
 use crate::fake_db_api::FakeDbApi;
+use crate::postgres_server::PostgresServer;
 use crate::{Fixture, mrn};
 
-/// Runs a case on both stores.
-async fn on_both<F: Future<Output = ()>>(case: impl Fn(Arc<dyn Conversations>) -> F) {
+/// Runs a case on each store.
+async fn on_each<F: Future<Output = ()>>(case: impl Fn(Arc<dyn Conversations>) -> F) {
     let fixture = Fixture::new().await;
     case(Arc::new(fixture.stores.conversations.clone())).await;
     let service = FakeDbApi::start().await;
     case(Arc::new(DbApi::new(DbApiConfig::new(service.address())).unwrap())).await;
+    if let Some(server) = PostgresServer::start() {
+        let stores = PostgresStores::open(&server.url().into()).await.unwrap();
+        case(Arc::new(stores.conversations.clone())).await;
+    }
 }
 
 pub(crate) fn message(role: &str, content: &str) -> StoredMessage {
@@ -47,7 +54,7 @@ fn turn(messages: Vec<StoredMessage>) -> Turn {
 
 #[tokio::test]
 async fn a_conversation_is_stored_continued_and_read() {
-    on_both(|store| async move {
+    on_each(|store| async move {
         store.ping().await.unwrap();
         let created = store.create(conversation("P000123", "what I said")).await.unwrap();
         let id = created.conversation_id.clone();
@@ -82,7 +89,7 @@ async fn a_conversation_is_stored_continued_and_read() {
 
 #[tokio::test]
 async fn an_unknown_conversation_is_not_found() {
-    on_both(|store| async move {
+    on_each(|store| async move {
         for id in ["CONV-2025-01-01-P000123-00000000", "a/../b ?#é", "..", ""] {
             assert!(store.get(id).await.unwrap().is_none());
             let answer = store.append(id, turn(vec![message("assistant", "lost")])).await;
@@ -94,7 +101,7 @@ async fn an_unknown_conversation_is_not_found() {
 
 #[tokio::test]
 async fn an_id_of_the_callers_own_is_kept_and_taken_once() {
-    on_both(|store| async move {
+    on_each(|store| async move {
         let id = "mine: 1/2 ?";
         let named = || NewConversation { conversation_id: Some(id.to_owned()), ..conversation("P000123", "hello") };
         assert_eq!(store.create(named()).await.unwrap().conversation_id, id);
@@ -106,7 +113,7 @@ async fn an_id_of_the_callers_own_is_kept_and_taken_once() {
 
 #[tokio::test]
 async fn lists_are_of_one_patient_or_of_all() {
-    on_both(|store| async move {
+    on_each(|store| async move {
         for patient in ["P000001", "P000002", "P000001"] {
             store.create(conversation(patient, "hello")).await.unwrap();
         }
@@ -126,7 +133,7 @@ async fn lists_are_of_one_patient_or_of_all() {
 
 #[tokio::test]
 async fn twenty_appends_at_once_are_all_kept_whole() {
-    on_both(|store| async move {
+    on_each(|store| async move {
         let id = store.create(conversation("P000123", "start")).await.unwrap().conversation_id;
         let appends = (0..20).map(|number| {
             let (store, id) = (Arc::clone(&store), id.clone());
@@ -153,10 +160,14 @@ async fn twenty_appends_at_once_are_all_kept_whole() {
 }
 
 #[tokio::test]
-async fn sqlite_lists_the_newest_first() {
-    let fixture = Fixture::new().await;
-    let stores = &fixture.stores;
-    let store: &dyn Conversations = &stores.conversations;
+async fn databases_list_the_newest_first() {
+    newest_first(&Fixture::new().await.stores.conversations).await;
+    if let Some(server) = PostgresServer::start() {
+        newest_first(&PostgresStores::open(&server.url().into()).await.unwrap().conversations).await;
+    }
+}
+
+async fn newest_first(store: &dyn Conversations) {
     let mut ids = Vec::new();
     for content in ["one", "two", "three"] {
         ids.push(store.create(conversation("P000123", content)).await.unwrap().conversation_id);

@@ -23,11 +23,20 @@ struct Window {
 type ChatLogs = web::Data<Mutex<Vec<Value>>>;
 
 impl FakeDbApi {
+    #[allow(dead_code, reason = "each of the test programs that has this file uses a part of it")]
     pub(crate) async fn start() -> Self {
+        Self::with_patient(json!({})).await
+    }
+
+    /// A service with the record of one patient, whoever is asked for.
+    pub(crate) async fn with_patient(patient: Value) -> Self {
         let logs: ChatLogs = web::Data::new(Mutex::new(Vec::new()));
         Self::serve(move |config| {
+            let summary = json!({ "patient": patient });
+            let summary = move || std::future::ready(HttpResponse::Ok().json(&summary));
             config
                 .app_data(logs.clone())
+                .route("/patients/{mrn}/summary", web::get().to(summary))
                 .route("/health/db", web::get().to(|| async { HttpResponse::Ok().json(json!({"connected": true})) }))
                 .service(web::resource("/chat-logs").route(web::post().to(create)).route(web::get().to(list)))
                 .route("/chat-logs/{id}", web::get().to(get));

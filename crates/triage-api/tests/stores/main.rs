@@ -5,6 +5,8 @@
 mod contract;
 mod failing_file;
 mod fake_db_api;
+mod postgres;
+mod postgres_server;
 mod prompt;
 mod remote;
 mod seeds;

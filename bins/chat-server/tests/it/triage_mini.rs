@@ -1,0 +1,85 @@
+//! The model that is part of the program: what a newcomer meets who has configured nothing.
+
+use std::time::Duration;
+
+use reqwest::Client;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::fake_db_api::FakeDbApi;
+use crate::process::Process;
+
+/// Questions about the synthetic patients, and what the model answers, byte for byte
+/// (models/triage-mini/README.md says how they were made).
+const GOLDEN: &str = include_str!("../golden/triage-mini.json");
+
+#[derive(Deserialize)]
+struct Golden {
+    patient_mrn: String,
+    query: String,
+    response: String,
+}
+
+/// A server with nothing configured but what is given; it is ready.
+async fn start(variables: &[(&str, &str)]) -> Process {
+    let nothing = [("DEFAULT_LLM_MODE", "")];
+    let process = Process::start(&[&nothing[..], variables].concat());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while client().get(process.url("/ready")).send().await.unwrap().status() != 200 {
+        assert!(tokio::time::Instant::now() < deadline, "the model is not ready");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    process
+}
+
+fn client() -> Client {
+    Client::builder().no_proxy().build().unwrap()
+}
+
+async fn ask(process: &Process, patient_mrn: &str, query: &str) -> Value {
+    let question = json!({ "patient_mrn": patient_mrn, "query": query });
+    let response = client().post(process.url("/triage")).json(&question).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.json().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_engine_says_the_same() {
+    let golden: Vec<Golden> = serde_json::from_str(GOLDEN).unwrap();
+    for engine in ["cpu", "candle"] {
+        let process = start(&[("ENGINE", engine)]).await;
+        for Golden { patient_mrn, query, response } in &golden {
+            let answer = ask(&process, patient_mrn, query).await;
+            assert_eq!(answer["response"], *response, "{engine}: {patient_mrn}, {query}");
+            assert_eq!((&answer["llm_mode"], &answer["model"]), (&json!("triage-mini"), &json!("triage-mini")));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_is_told_the_truth() {
+    let process = start(&[]).await;
+    let answer = ask(&process, "P000123", "What are my current medications?").await;
+    let response = answer["response"].as_str().unwrap();
+    assert!(response.contains("Metformin 500mg"), "{response}");
+    assert!(response.ends_with("\n\nThis is a demonstration on synthetic data, not for clinical use."), "{response}");
+}
+
+/// Drugs that do not exist cannot be known: their names come from the record. (A record of several is read less well:
+/// models/triage-mini/README.md says how much.)
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_read_and_not_known() {
+    let drugs = ["Zorvimab 35mg", "Quelotinib 12.5mg", "Bramiprol 8mg", "Naxovast 450mg", "Fendurixa 20mcg"];
+    let mut named = Vec::new();
+    for drug in drugs {
+        let medication = json!({ "name": drug, "sig": "Take 1 tablet at bedtime", "end_date": null });
+        let patient = json!({ "mrn": "P000001", "sex": "F", "dob": "1950-02-03", "medications": [medication] });
+        let records = FakeDbApi::with_patient(patient).await;
+        let process = start(&[("DB_API_BASE_URL", records.address())]).await;
+        let answer = ask(&process, "P000001", "What are my current medications?").await;
+        if answer["response"].as_str().unwrap().contains(drug) {
+            named.push(drug);
+        }
+    }
+    assert!(named.contains(&drugs[0]) && named.len() * 5 >= drugs.len() * 4, "{named:?}");
+}
