@@ -5,10 +5,9 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use reqwest::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::process::Process;
+use crate::process::{Process, client};
 
 /// What the server of the model does with a request.
 #[derive(Clone, Copy)]
@@ -59,17 +58,8 @@ fn service(base_url: &str, fallback: &str) -> Process {
     ])
 }
 
-async fn ask(process: &Process, more: Value) -> (u16, Value) {
-    let mut body = json!({ "patient_mrn": "P000123", "query": "What are my current medications?" });
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let client = Client::builder().no_proxy().build().unwrap();
-    let response = client.post(process.url("/triage")).json(&body).send().await.unwrap();
-    (response.status().as_u16(), response.json().await.unwrap())
-}
-
 async fn text(process: &Process, path: &str) -> String {
-    let client = Client::builder().no_proxy().build().unwrap();
-    client.get(process.url(path)).send().await.unwrap().text().await.unwrap()
+    client().get(process.url(path)).send().await.unwrap().text().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,24 +67,23 @@ async fn patients_are_sent_to_a_clinician_when_the_model_fails() {
     let dead = "http://127.0.0.1:1/v1".to_owned();
     for address in [dead, faulty(Fault::Lies), faulty(Fault::NeverBegins), faulty(Fault::Silent)] {
         let process = service(&address, "degraded");
-        let (status, body) = ask(&process, json!({})).await;
+        let (status, body) = process.ask(json!({})).await;
         assert_eq!((status, &body["llm_mode"], &body["model"]), (200, &json!("degraded"), &json!("safe-answer")));
         assert!(body["response"].as_str().unwrap().contains("contact your care team"), "{body}");
         // It is kept as what it is.
-        let log = text(&process, &format!("/chat-logs/{}", body["conversation_id"].as_str().unwrap())).await;
-        assert!(log.contains("\"model_name\":\"safe-answer\""), "{log}");
+        let log = process.log_of(&body).await;
+        assert_eq!(log["messages"][1]["model_name"], "safe-answer", "{log}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_fails_again_and_again_is_passed_over() {
     let process = service("http://127.0.0.1:1/v1", "degraded");
-    let ready = |text: String| serde_json::from_str::<Value>(&text).unwrap();
-    assert_eq!(ready(text(&process, "/ready").await)["passed_over"], false);
+    assert_eq!(process.get("/ready").await.1["passed_over"], false);
     for _ in 0..4 {
-        assert_eq!(ask(&process, json!({})).await.0, 200);
+        assert_eq!(process.ask(json!({})).await.0, 200);
     }
-    let ready = ready(text(&process, "/ready").await);
+    let (_, ready) = process.get("/ready").await;
     assert_eq!(ready["passed_over"], true, "{ready}");
     assert_eq!(ready["fallback"][0], json!({ "llm_mode": "degraded", "status": "ready", "passed_over": false }));
     let metrics = text(&process, "/metrics").await;
@@ -108,12 +97,12 @@ async fn a_model_that_fails_again_and_again_is_passed_over() {
         assert!(metrics.lines().any(|known| known == line), "{line} is not in\n{metrics}");
     }
     // Whoever asks for a mode by name gets that one, or its error.
-    assert_eq!(ask(&process, json!({ "llm_mode": "openai" })).await.0, 502);
+    assert_eq!(process.ask(json!({ "llm_mode": "openai" })).await.0, 502);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_fallback_a_failure_is_told() {
     let process = service("http://127.0.0.1:1/v1", "");
-    assert_eq!(ask(&process, json!({})).await.0, 502);
+    assert_eq!(process.ask(json!({})).await.0, 502);
     assert!(!text(&process, "/ready").await.contains("fallback"));
 }

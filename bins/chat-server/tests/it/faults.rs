@@ -5,24 +5,10 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use reqwest::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::operation::checkpoint;
-use crate::process::Process;
-
-/// Status and body; none where there is no answer.
-async fn try_ask(process: &Process) -> Option<(u16, Value)> {
-    let client = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
-    let question = json!({ "patient_mrn": "P000123", "query": "What are my current medications?" });
-    let response = client.post(process.url("/triage")).json(&question).send().await.ok()?;
-    Some((response.status().as_u16(), response.json().await.ok()?))
-}
-
-async fn get(process: &Process, path: &str) -> (u16, Value) {
-    let response = Client::builder().no_proxy().build().unwrap().get(process.url(path)).send().await.unwrap();
-    (response.status().as_u16(), response.json().await.unwrap())
-}
+use crate::process::{Process, try_ask};
 
 async fn until(mut holds: impl AsyncFnMut() -> bool, what: &str) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
@@ -44,20 +30,20 @@ async fn a_full_disk_loses_no_answer_that_was_sent() {
     let process = Process::limited("trap '' XFSZ; ulimit -S -f 256", &variables);
     let mut sent = Vec::new();
     let refusal = loop {
-        match try_ask(&process).await.unwrap() {
+        match process.ask(json!({})).await {
             (200, answer) => sent.push(answer),
             other => break other,
         }
         assert!(sent.len() < 2000, "the limit is not met");
     };
     assert_eq!(refusal.0, 503, "{}", refusal.1);
-    assert_eq!(get(&process, "/health").await.0, 200);
+    assert_eq!(process.get("/health").await.0, 200);
     let freed = Command::new("prlimit").args(["--fsize=unlimited:", "--pid", &process.id().to_string()]).status();
     assert!(freed.unwrap().success());
-    until(async || try_ask(&process).await.unwrap().0 == 200, "the disk has room again").await;
+    until(async || process.ask(json!({})).await.0 == 200, "the disk has room again").await;
     assert!(!sent.is_empty());
     for answer in sent {
-        let (_, log) = get(&process, &format!("/chat-logs/{}", answer["conversation_id"].as_str().unwrap())).await;
+        let log = process.log_of(&answer).await;
         assert_eq!(log["messages"][1]["content"], answer["response"], "{log}");
     }
 }
@@ -65,12 +51,16 @@ async fn a_full_disk_loses_no_answer_that_was_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_without_end_stop_nothing_for_good() {
     let process = Process::limited("ulimit -n 60", &[]);
-    assert_eq!(try_ask(&process).await.unwrap().0, 200);
+    assert_eq!(process.ask(json!({})).await.0, 200);
     let idle: Vec<_> = (0..120).map_while(|_| TcpStream::connect(("127.0.0.1", process.port)).ok()).collect();
     assert!(idle.len() > 60, "{} connections", idle.len());
     tokio::time::sleep(Duration::from_millis(300)).await;
     drop(idle);
-    until(async || try_ask(&process).await.is_some_and(|(status, _)| status == 200), "it answers again").await;
+    until(
+        async || try_ask(&process.url("/triage"), json!({})).await.is_some_and(|(status, _)| status == 200),
+        "it answers again",
+    )
+    .await;
 }
 
 /// A model that is in memory needs its file no more; the next start says what is wrong with it.
@@ -89,17 +79,17 @@ async fn a_model_outlives_its_file() {
         ("THREADS", "1"),
     ];
     let process = Process::start(&variables);
-    until(async || get(&process, "/ready").await.0 == 200, "the model is ready").await;
+    until(async || process.get("/ready").await.0 == 200, "the model is ready").await;
     let weights = model.join("model.safetensors");
     let length = weights.metadata().unwrap().len();
     OpenOptions::new().write(true).open(&weights).unwrap().set_len(length / 2).unwrap();
-    assert_eq!(try_ask(&process).await.unwrap().0, 200);
+    assert_eq!(process.ask(json!({})).await.0, 200);
     std::fs::remove_file(&weights).unwrap();
-    assert_eq!(try_ask(&process).await.unwrap().0, 200);
+    assert_eq!(process.ask(json!({})).await.0, 200);
 
     std::fs::write(&weights, [0; 99]).unwrap();
     let next = Process::start(&variables);
-    until(async || get(&next, "/ready").await.1["status"] == "failed", "the load fails").await;
-    let (status, ready) = get(&next, "/ready").await;
+    until(async || next.get("/ready").await.1["status"] == "failed", "the load fails").await;
+    let (status, ready) = next.get("/ready").await;
     assert!(status == 503 && ready["error"].as_str().unwrap().contains("model.safetensors"), "{ready}");
 }

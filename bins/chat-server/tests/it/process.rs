@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
+use reqwest::Client;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The program, with no environment but what a test gives it, in an empty folder.
@@ -13,6 +15,19 @@ pub(crate) fn program(folder: &TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chat-server"));
     command.env_clear().current_dir(folder.path()).stdin(Stdio::null());
     command
+}
+
+/// A client that no proxy of the environment stands before.
+pub(crate) fn client() -> Client {
+    Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap()
+}
+
+/// Asks P000123's question with some fields changed; status and body, or none where there is no answer.
+pub(crate) async fn try_ask(url: &str, changed: Value) -> Option<(u16, Value)> {
+    let mut body = json!({ "patient_mrn": "P000123", "query": "What are my current medications?" });
+    body.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
+    let response = client().post(url).json(&body).send().await.ok()?;
+    Some((response.status().as_u16(), response.json().await.ok()?))
 }
 
 /// A running server. It is killed when it is dropped.
@@ -76,6 +91,22 @@ impl Process {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// As [`try_ask`], of this server, which answers.
+    pub(crate) async fn ask(&self, changed: Value) -> (u16, Value) {
+        try_ask(&self.url("/triage"), changed).await.expect("the server answers")
+    }
+
+    /// Status and JSON of a path.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        let response = client().get(self.url(path)).send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    /// The stored conversation of an answer.
+    pub(crate) async fn log_of(&self, answer: &Value) -> Value {
+        self.get(&format!("/chat-logs/{}", answer["conversation_id"].as_str().unwrap())).await.1
     }
 
     /// Sends a signal, for example `TERM`.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,22 +24,17 @@ async fn start(variables: &[(&str, &str)]) -> Process {
     let nothing = [("DEFAULT_LLM_MODE", "")];
     let process = Process::start(&[&nothing[..], variables].concat());
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-    while client().get(process.url("/ready")).send().await.unwrap().status() != 200 {
+    while process.get("/ready").await.0 != 200 {
         assert!(tokio::time::Instant::now() < deadline, "the model is not ready");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     process
 }
 
-fn client() -> Client {
-    Client::builder().no_proxy().build().unwrap()
-}
-
 async fn ask(process: &Process, patient_mrn: &str, query: &str) -> Value {
-    let question = json!({ "patient_mrn": patient_mrn, "query": query });
-    let response = client().post(process.url("/triage")).json(&question).send().await.unwrap();
-    assert_eq!(response.status(), 200);
-    response.json().await.unwrap()
+    let (status, answer) = process.ask(json!({ "patient_mrn": patient_mrn, "query": query })).await;
+    assert_eq!(status, 200, "{answer}");
+    answer
 }
 
 #[tokio::test(flavor = "multi_thread")]
