@@ -114,7 +114,10 @@ fn each_library_is_named_in_its_place_only() {
             "bins/chat-server/src/doctor/services.rs",
         ],
     );
-    only_in("sqlx::", &["crates/triage-api/src/sqlite/", "crates/triage-api/src/postgres/"]);
+    only_in(
+        "sqlx::",
+        &["crates/triage-api/src/sqlite/", "crates/triage-api/src/postgres/", "crates/triage-api/src/sql_failure.rs"],
+    );
     only_in("tokenizers::", &["crates/qwen-runtime/src/tokenizer/", "crates/qwen-tune/src/vocabulary.rs"]);
 }
 

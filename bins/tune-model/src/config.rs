@@ -43,19 +43,9 @@ pub(crate) struct Model {
     intermediate_size: usize,
     max_context: usize,
     rope_theta: f64,
-    /// What it begins with.
+    /// What it begins with: `normal`, or `induction`, which can copy from the start.
     #[serde(default)]
-    initialization: Beginning,
-}
-
-/// What a new model's matrices are.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Beginning {
-    #[default]
-    Normal,
-    /// It can copy from the start.
-    Induction,
+    pub(crate) initialization: Initialization,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -115,15 +105,6 @@ impl Model {
             rope: Rope { theta: self.rope_theta, scaling: RopeScaling::None },
             head: HeadWeights::Tied,
             attention_bias: AttentionBias::Absent,
-        }
-    }
-}
-
-impl Model {
-    pub(crate) fn initialization(&self) -> Initialization {
-        match self.initialization {
-            Beginning::Normal => Initialization::Normal,
-            Beginning::Induction => Initialization::Induction,
         }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &TrainArguments) -> Result<()> {
             // As many rows as a multiple of 64: matrices of whole groups.
             let architecture = model.architecture(tokenizer.id_count().next_multiple_of(64));
             let parameters =
-                Parameters::random(&architecture, model.initialization(), training.seed, DType::F32, &device)?;
+                Parameters::random(&architecture, model.initialization, training.seed, DType::F32, &device)?;
             (parameters, serde_json::to_string(model)?)
         }
         Start::Trained(base) => (Parameters::of_checkpoint(base, DType::F32, &device)?, base.fingerprint()?),

@@ -94,6 +94,11 @@ impl fmt::Debug for ChatStream {
 }
 
 impl ChatStream {
+    /// Who answers.
+    pub fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
     /// The mode that answers.
     pub fn mode(&self) -> &str {
         self.entry.name()
@@ -109,7 +114,7 @@ impl ChatStream {
     /// # Errors
     /// The first event's.
     pub async fn begun(mut self) -> Result<Self, LlmError> {
-        let first = self.next().await.unwrap_or_else(|| Err(cut_off()))?;
+        let first = self.next().await.unwrap_or_else(|| Err(LlmError::cut_off()))?;
         let events = std::mem::replace(&mut self.events, Box::pin(stream::empty()));
         Ok(Self { events: Box::pin(stream::iter([Ok(first)]).chain(events)), ..self })
     }
@@ -138,12 +143,8 @@ impl ChatStream {
                 }
             }
         }
-        Err(cut_off())
+        Err(LlmError::cut_off())
     }
-}
-
-fn cut_off() -> LlmError {
-    LlmError::Inference("the answer ended without its last event".to_owned())
 }
 
 impl Stream for ChatStream {

@@ -63,6 +63,11 @@ pub enum LlmError {
 }
 
 impl LlmError {
+    /// For a stream of events that ended before the one that ends an answer.
+    pub fn cut_off() -> Self {
+        Self::Inference("the answer ended without its last event".to_owned())
+    }
+
     /// Whether the mode is broken, and another may answer the same request.
     pub(crate) fn is_breakdown(&self) -> bool {
         matches!(self, Self::Timeout(_) | Self::Unavailable { .. } | Self::Inference(_))

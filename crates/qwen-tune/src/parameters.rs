@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use qwen_runtime::{Architecture, AttentionBias, Checkpoint, LayerTensor, RopeScaling, StoredType, TensorName};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::error::TuneError;
 use crate::induction::Induction;
@@ -15,7 +16,8 @@ use crate::low_rank::{LowRankOptions, pair_names};
 pub(crate) const DEVIATION: f64 = 0.02;
 
 /// What the matrices of a new model are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Initialization {
     /// Random.
     #[default]

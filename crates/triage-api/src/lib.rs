@@ -56,6 +56,7 @@ pub mod remote;
 mod seed;
 mod service;
 mod shadow;
+mod sql_failure;
 pub mod sqlite;
 mod switchboard;
 mod trace_id;

@@ -110,7 +110,7 @@ impl Ongoing {
                 return Ok(*answer);
             }
         }
-        Err(cut_off().into())
+        Err(LlmError::cut_off().into())
     }
 }
 
@@ -136,7 +136,7 @@ pub(crate) struct Run {
 
 impl Run {
     async fn step(&mut self) -> Result<TriageEvent, TriageError> {
-        match self.chat.next().await.unwrap_or_else(|| Err(cut_off()))? {
+        match self.chat.next().await.unwrap_or_else(|| Err(LlmError::cut_off()))? {
             ChatEvent::Reasoning(text) => {
                 self.answer.reasoning.push_str(&text);
                 Ok(TriageEvent::Reasoning(text))
@@ -168,8 +168,4 @@ impl Run {
         let turn = Turn { messages: vec![message], retrieval_events: Vec::new() };
         self.conversations.append(&answer.conversation_id, turn).await.map_err(TriageError::Conversations)
     }
-}
-
-fn cut_off() -> LlmError {
-    LlmError::Inference("the answer ended without its last event".to_owned())
 }

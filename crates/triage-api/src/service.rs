@@ -111,12 +111,9 @@ impl TriageService {
         let timeout = Some(self.limits.answer_timeout);
         let request = ChatRequest { messages, options: question.options, timeout };
         let (chat, meter) = self.begin(admitted, candidates, &request).await?;
-        let registry = self.llm.registry();
-        if let Some(first) = first.filter(|first| first.name() != chat.mode())
-            && let Ok(entry) = registry.entry(chat.mode())
-        {
-            tracing::warn!(from = first.name(), to = entry.name(), "another mode answers");
-            self.metrics.fell_back(&first, &entry);
+        if let Some(first) = first.filter(|first| first.name() != chat.mode()) {
+            tracing::warn!(from = first.name(), to = chat.mode(), "another mode answers");
+            self.metrics.fell_back(&first, chat.entry());
         }
         let shadow = registry.shadow().filter(|entry| !is_named && entry.name() != chat.mode());
         let shadow = shadow.map(|entry| ShadowQuestion { shadow: self.shadow.clone(), entry, request });

@@ -9,8 +9,9 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
 
-use super::failure::{STORE, store_error, unavailable};
+use super::failure::{STORE, store_error};
 use crate::error::StoreError;
+use crate::sql_failure::unavailable;
 
 /// How long a caller waits for a connection, a new one included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,39 +1,25 @@
 //! What PostgreSQL's errors mean to a caller, in words that never hold content: the server's own
 //! messages can quote values, and its address names it.
 
-use sqlx::migrate::MigrateError;
-
 use crate::error::StoreError;
+use crate::sql_failure;
 
 /// What failures of the database as a whole are called.
 pub(super) const STORE: &str = "postgres";
 
 /// The error of a store that did not do its work.
 pub(super) fn store_error(store: &'static str, error: &sqlx::Error) -> StoreError {
-    if error.as_database_error().is_some_and(|error| error.is_unique_violation()) {
-        return StoreError::Conflict;
-    }
-    unavailable(store, reason(error))
+    sql_failure::store_error(store, error, own)
 }
 
-/// [`StoreError::Unavailable`] for a reason without content.
-pub(super) fn unavailable(store: &'static str, reason: impl Into<String>) -> StoreError {
-    StoreError::Unavailable { store, reason: reason.into() }
-}
-
-fn reason(error: &sqlx::Error) -> String {
+/// What only PostgreSQL's errors say.
+fn own(error: &sqlx::Error) -> Option<String> {
     match error {
-        sqlx::Error::Database(error) => sql_state(error.code().as_deref()),
-        sqlx::Error::PoolTimedOut => "it does not answer, or is busy".to_owned(),
-        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => "it is closed".to_owned(),
-        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => "a stored row is unreadable".to_owned(),
-        sqlx::Error::Io(error) => format!("the connection failed: {}", error.kind()),
-        sqlx::Error::Tls(_) => "no secure connection can be made".to_owned(),
-        sqlx::Error::Migrate(error) => match error.as_ref() {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => reason(error),
-            _ => "it was written by another version of this service".to_owned(),
-        },
-        _ => "a statement failed".to_owned(),
+        sqlx::Error::Database(error) => Some(sql_state(error.code().as_deref())),
+        sqlx::Error::PoolTimedOut => Some("it does not answer, or is busy".to_owned()),
+        sqlx::Error::Io(error) => Some(format!("the connection failed: {}", error.kind())),
+        sqlx::Error::Tls(_) => Some("no secure connection can be made".to_owned()),
+        _ => None,
     }
 }
 

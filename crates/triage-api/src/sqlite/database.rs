@@ -7,8 +7,9 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
 
-use super::failure::{lost_a_race, store_error, unavailable};
+use super::failure::{lost_a_race, store_error};
 use crate::error::StoreError;
+use crate::sql_failure::unavailable;
 
 /// How long a statement waits for a lock that another process holds, and a caller for a connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -58,13 +59,8 @@ impl Database {
             .foreign_keys(true);
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(BUSY_TIMEOUT);
         // A transaction that could not be ended, on a disk that is full, must not be the next one's beginning.
-        let writer = pool(1).after_release(|connection, _| {
-            Box::pin(async move {
-                // Behind the rollback, which is only asked for when a transaction is dropped.
-                connection.ping().await?;
-                Ok(!connection.is_in_transaction())
-            })
-        });
+        let writer =
+            pool(1).before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
         let writer = writer.connect_with(options.clone()).await?;
         MIGRATIONS.run(&writer).await?;
         let readers = pool(READERS).connect_with(options).await?;

@@ -5,18 +5,11 @@ use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
 
 use crate::error::StoreError;
+use crate::sql_failure;
 
 /// The error of a store that did not do its work.
 pub(super) fn store_error(store: &'static str, error: &sqlx::Error) -> StoreError {
-    if error.as_database_error().is_some_and(|error| error.is_unique_violation()) {
-        return StoreError::Conflict;
-    }
-    unavailable(store, reason(error))
-}
-
-/// [`StoreError::Unavailable`] for a reason without content.
-pub(super) fn unavailable(store: &'static str, reason: impl Into<String>) -> StoreError {
-    StoreError::Unavailable { store, reason: reason.into() }
+    sql_failure::store_error(store, error, own)
 }
 
 /// Whether another process may just have done the same: the file is locked, or what was to be
@@ -32,18 +25,13 @@ pub(super) fn lost_a_race(error: &sqlx::Error) -> bool {
     }
 }
 
-fn reason(error: &sqlx::Error) -> String {
+/// What only SQLite's errors say.
+fn own(error: &sqlx::Error) -> Option<String> {
     match error {
-        sqlx::Error::Database(error) => result_code(primary_code(error.as_ref())),
-        sqlx::Error::PoolTimedOut => "it is busy".to_owned(),
-        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => "it is closed".to_owned(),
-        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => "a stored row is unreadable".to_owned(),
-        sqlx::Error::Io(error) => format!("input or output failed: {}", error.kind()),
-        sqlx::Error::Migrate(error) => match error.as_ref() {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => reason(error),
-            _ => "it was written by another version of this service".to_owned(),
-        },
-        _ => "a statement failed".to_owned(),
+        sqlx::Error::Database(error) => Some(result_code(primary_code(error.as_ref()))),
+        sqlx::Error::PoolTimedOut => Some("it is busy".to_owned()),
+        sqlx::Error::Io(error) => Some(format!("input or output failed: {}", error.kind())),
+        _ => None,
     }
 }
 
