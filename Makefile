@@ -23,16 +23,17 @@ TF_DIR         ?= deploy/terraform/envs/demo
 TF_ARGS        ?=
 NAMESPACE      ?= carepath-demo
 REPLICAS       ?=
+OVERLAY        ?= demo
 
 .DEFAULT_GOAL := help
 .PHONY: help install-chat install-chat-llm download-llm-model run-chat test-triage \
         docker-build-chat docker-push-chat ecr-login tf-init tf-plan tf-apply tf-destroy \
-        k8s-config k8s-status k8s-logs k8s-scale k8s-rollback k8s-restart k8s-history test ci
+        k8s-config k8s-apply k8s-status k8s-logs k8s-scale k8s-rollback k8s-restart k8s-history test ci
 
 help: ## Print these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "Variables: LLM_MODE MODEL CHAT_ARGS CHAT_API_PORT BASE_URL MRN QUERY IMAGE TAG TF_DIR TF_ARGS NAMESPACE REPLICAS"
+	@echo "Variables: LLM_MODE MODEL CHAT_ARGS CHAT_API_PORT BASE_URL MRN QUERY IMAGE TAG TF_DIR TF_ARGS NAMESPACE REPLICAS OVERLAY"
 
 install-chat: ## Build chat-server (a small model is part of it)
 	$(CARGO) build --release --locked --bin chat-server
@@ -81,6 +82,9 @@ tf-destroy: tf-init ## Destroy what tf-apply made, after asking; the volume with
 
 k8s-config: ## Tell kubectl of the cluster that tf-apply made
 	@command=$$($(TERRAFORM) -chdir='$(TF_DIR)' output -raw kubectl_config_command) && echo "$$command" && $$command
+
+k8s-apply: ## Make the cluster as deploy/k8s/overlays/OVERLAY says (without Terraform)
+	$(KUBECTL) apply -k 'deploy/k8s/overlays/$(OVERLAY)'
 
 k8s-status: ## Show the deployment, its pods, volumes and last events, and who answers
 	$(KUBECTL) -n '$(NAMESPACE)' get deployment,pods,service,pvc -l app=chat-api -o wide

@@ -8,6 +8,7 @@
 #   ci/peers.sh image      the steps of the Dockerfile, without a container engine
 #   ci/peers.sh procedures CarePath's procedures, one after the other
 #   ci/peers.sh terraform  the Terraform code against its providers' schemas, and checkov
+#   ci/peers.sh manifests  deploy/k8s against its schemas and checkov, and chat-server started as each overlay says
 #   ci/peers.sh quantize   llama.cpp's quantizer and ours (llama.cpp is built from source: 10 minutes and more)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -39,10 +40,12 @@ procedures() { python ci/procedures.py; }
 
 terraform() { ci/terraform.sh slow; }
 
-if [ $# -eq 0 ]; then set -- hub quantize image procedures terraform; fi
+manifests() { ci/manifests.sh slow; }
+
+if [ $# -eq 0 ]; then set -- hub quantize image procedures terraform manifests; fi
 for comparison in "$@"; do
   case $comparison in
-    hub | quantize | image | procedures | terraform) "$comparison" ;;
+    hub | quantize | image | procedures | terraform | manifests) "$comparison" ;;
     *) echo "no such comparison: $comparison" >&2; exit 2 ;;
   esac
 done

@@ -11,13 +11,14 @@ import contextlib
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import tempfile
 import time
 import urllib.error
 import urllib.request
+
+from local_hub import Hub
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -159,35 +160,14 @@ def walk(folder, hub):
         expect(len(answer["response"].split()) <= 24, f"a shorter answer: {answer['response']!r}")
 
 
-class Hub:
-    """The Hub on loopback, with the model of this repository."""
-
-    def __init__(self, folder):
-        model = folder / "hub" / MODEL
-        ignored = shutil.ignore_patterns("src", "Cargo.toml", "*.svg", "*.toml")
-        shutil.copytree(ROOT / "models" / "triage-mini", model, ignore=ignored)
-        program = TARGET / "release" / "examples" / "fake_hub"
-        self.process = subprocess.Popen(
-            [program, "--dir", folder / "hub"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.url = self.process.stdout.readline().strip()
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-
 def main():
     build = ["cargo", "build", "--release", "--locked"]
     subprocess.run([*build, "--bin", "chat-server", "--bin", "fetch-model"], cwd=ROOT, check=True)
     subprocess.run([*build, "-p", "model-cache", "--example", "fake_hub"], cwd=ROOT, check=True)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        hub = Hub(folder)
-        try:
+        with Hub(TARGET / "release" / "examples" / "fake_hub", folder / "hub", MODEL) as hub:
             walk(folder, hub)
-        finally:
-            hub.stop()
     print("\nall procedures work")
 
 
