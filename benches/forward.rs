@@ -18,7 +18,7 @@ fn cpu(checkpoint: &Checkpoint) -> CpuEngine {
 
 fn candle(checkpoint: &Checkpoint) -> CandleEngine {
     let config = CandleConfig {
-        device: ComputeDevice::Cpu,
+        devices: ComputeDevice::Cpu.into(),
         weights: WeightForm::Stored,
         max_sequences: MAX_SEQUENCES,
         max_tokens: MAX_SEQUENCES * 1024 + DEEP,

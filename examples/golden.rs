@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use qwen_runtime::{
-    Adapter, CandleConfig, CandleEngine, Chat, ChatTemplate, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine,
+    Adapter, CandleConfig, CandleEngine, Chat, ChatTemplate, Checkpoint, CpuConfig, CpuEngine, Devices, Engine,
     GenerationPrompt, KernelSet, KnownTokens, KvType, LogitsAt, RuntimeError, Sampler, SamplingOptions, SequenceId,
     SequenceStep, TokenHistory, TokenId, Tokenizer, WeightForm,
 };
@@ -77,7 +77,7 @@ struct LogitsArgs {
     engine: EngineChoice,
     /// Where the candle engine computes: `cpu`, `cuda[:N]` or `metal[:N]`, the last two in builds with that feature.
     #[arg(long, default_value = "cpu")]
-    device: ComputeDevice,
+    device: Devices,
     /// Greedy tokens after each prompt; ends of sequence are not obeyed.
     #[arg(long, default_value_t = 0)]
     greedy: usize,
@@ -260,7 +260,7 @@ fn load(args: &LogitsArgs, checkpoint: &Checkpoint, sequences: usize, tokens: us
     let weights = if args.dequantize { WeightForm::Dequantized } else { args.quantize.unwrap_or_default() };
     match args.engine {
         EngineChoice::Candle => {
-            let config = CandleConfig { device: args.device, weights, max_sequences: sequences, max_tokens: tokens };
+            let config = CandleConfig { devices: args.device, weights, max_sequences: sequences, max_tokens: tokens };
             Ok(Box::new(CandleEngine::load(checkpoint, config, &|_, _| {})?))
         }
         EngineChoice::Cpu => {

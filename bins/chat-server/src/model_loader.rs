@@ -55,10 +55,8 @@ impl ModelSource {
     /// Memory of the machine that it takes, in bytes; `None` on a GPU, which has its own.
     pub(crate) fn memory(&self, checkpoint: &Checkpoint) -> Result<Option<u64>, RuntimeError> {
         match self.runtime.engine {
-            EngineConfig::Cpu(_) | EngineConfig::Candle(ComputeDevice::Cpu) => {
-                Runtime::memory(checkpoint, &self.runtime).map(Some)
-            }
-            EngineConfig::Candle(_) => Ok(None),
+            EngineConfig::Candle(devices) if devices.first() != ComputeDevice::Cpu => Ok(None),
+            EngineConfig::Candle(_) | EngineConfig::Cpu(_) => Runtime::memory(checkpoint, &self.runtime).map(Some),
         }
     }
 }

@@ -27,10 +27,10 @@ pub(crate) fn runtime_config(model: &ModelArgs, engine: &EngineArgs) -> anyhow::
 }
 
 fn engine_config(engine: &EngineArgs) -> anyhow::Result<EngineConfig> {
-    let device = engine.device;
-    let implied = if device == ComputeDevice::Cpu { EngineName::Cpu } else { EngineName::Candle };
+    let on_processor = engine.device.first() == ComputeDevice::Cpu;
+    let implied = if on_processor { EngineName::Cpu } else { EngineName::Candle };
     match engine.engine.unwrap_or(implied) {
-        EngineName::Cpu if device != ComputeDevice::Cpu => {
+        EngineName::Cpu if !on_processor => {
             bail!("the engine cpu runs on DEVICE=cpu only; on a GPU it is ENGINE=candle")
         }
         EngineName::Cpu => Ok(EngineConfig::Cpu(CpuSettings {
@@ -46,7 +46,7 @@ fn engine_config(engine: &EngineArgs) -> anyhow::Result<EngineConfig> {
         EngineName::Candle if engine.quantize.is_some_and(|form| form != WeightForm::Stored) => {
             bail!("QUANTIZE is for the engine cpu; candle takes weights as they are stored")
         }
-        EngineName::Candle => Ok(EngineConfig::Candle(device)),
+        EngineName::Candle => Ok(EngineConfig::Candle(engine.device)),
     }
 }
 

@@ -208,9 +208,9 @@ mod tests {
         };
         assert_eq!(engine(&[]), EngineConfig::Cpu(CpuSettings::default()));
         assert_eq!(engine(&["--threads", "3", "--kv-type", "f32", "--quantize", "q4_k_m"]), EngineConfig::Cpu(cpu));
-        assert_eq!(engine(&["--engine", "candle"]), EngineConfig::Candle(ComputeDevice::Cpu));
+        assert_eq!(engine(&["--engine", "candle"]), EngineConfig::Candle(ComputeDevice::Cpu.into()));
         assert_eq!(engine(&["--quantize", "none"]), EngineConfig::Cpu(CpuSettings::default()));
-        assert_eq!(engine(&["--device", "cuda:1"]), EngineConfig::Candle(ComputeDevice::Cuda(1)));
+        assert_eq!(engine(&["--device", "cuda:1"]), EngineConfig::Candle(ComputeDevice::Cuda(1).into()));
         for (arguments, complaint) in [
             (&["--engine", "cpu", "--device", "cuda"], "DEVICE=cpu only"),
             (&["--engine", "candle", "--threads", "2"], "THREADS is for the engine cpu"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use qwen_runtime::{ComputeDevice, KernelSet, KvType, WeightForm};
+use qwen_runtime::{Devices, KernelSet, KvType, WeightForm};
 
 use crate::engine::EngineName;
 use crate::shape::{Shape, TypeName};
@@ -85,7 +85,7 @@ pub(crate) struct BenchArguments {
 
     /// Where it computes: `cpu`, `cuda[:N]` or `metal[:N]` (the last two in builds with that feature).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub(crate) device: ComputeDevice,
+    pub(crate) device: Devices,
 
     /// What the kernels of the cpu engine use: scalar, avx2, avx512 [default: the best that the machine has].
     #[arg(long, value_name = "SET")]

@@ -2,7 +2,8 @@
 
 use clap::ValueEnum;
 use qwen_runtime::{
-    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Engine, KernelSet, KvType, WeightForm,
+    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, CpuConfig, CpuEngine, Devices, Engine, KernelSet, KvType,
+    WeightForm,
 };
 
 use crate::cli::BenchArguments;
@@ -27,7 +28,7 @@ pub(crate) struct EngineChoice {
     /// In which form it holds the weights.
     pub(crate) weights: WeightForm,
     /// Where candle computes.
-    device: ComputeDevice,
+    devices: Devices,
 }
 
 /// What the tests need of an engine.
@@ -44,7 +45,7 @@ pub(crate) struct Needs {
 #[derive(Debug, Clone)]
 pub(crate) struct EngineFacts {
     pub(crate) name: &'static str,
-    pub(crate) device: ComputeDevice,
+    pub(crate) devices: Devices,
     pub(crate) kernels: Option<String>,
     pub(crate) kv_type: KvType,
     /// What keys and values really are: GPUs have their own type of two bytes.
@@ -64,21 +65,20 @@ impl EngineChoice {
             let names: Vec<_> = available.iter().map(ToString::to_string).collect();
             return Err(usage(format!("this machine has no {kernels}; it has {}", names.join(", "))));
         }
-        let (weights, device) = (arguments.quantize, arguments.device);
+        let (weights, devices) = (arguments.quantize, arguments.device);
         // As the server chooses.
-        let default = if device == ComputeDevice::Cpu { EngineName::Cpu } else { EngineName::Candle };
+        let on_processor = devices.first() == ComputeDevice::Cpu;
+        let default = if on_processor { EngineName::Cpu } else { EngineName::Candle };
         let name = arguments.engine.unwrap_or(default);
         match name {
-            EngineName::Cpu if device != ComputeDevice::Cpu => {
-                Err(usage("the cpu engine computes on the processor only"))
-            }
-            EngineName::Cpu => Ok(Self { name, kernels, kv_type: kv_type.unwrap_or_default(), weights, device }),
+            EngineName::Cpu if !on_processor => Err(usage("the cpu engine computes on the processor only")),
+            EngineName::Cpu => Ok(Self { name, kernels, kv_type: kv_type.unwrap_or_default(), weights, devices }),
             EngineName::Candle if arguments.kernels.is_some() => Err(usage("candle chooses its kernels itself")),
             EngineName::Candle if kv_type.is_some_and(|kv_type| kv_type != KvType::F32) => {
                 Err(usage("candle stores keys and values in the type that it computes in"))
             }
             EngineName::Candle if weights != WeightForm::Stored => Err(usage("candle does not quantize")),
-            EngineName::Candle => Ok(Self { name, kernels, kv_type: KvType::F32, weights, device }),
+            EngineName::Candle => Ok(Self { name, kernels, kv_type: KvType::F32, weights, devices }),
         }
     }
 
@@ -97,7 +97,7 @@ impl EngineChoice {
         needs: Needs,
         progress: &dyn Fn(usize, usize),
     ) -> Result<(Box<dyn Engine>, EngineFacts), Failure> {
-        let Self { kv_type, weights, device, .. } = self;
+        let Self { kv_type, weights, devices, .. } = self;
         let max_sequences = needs.sequences;
         match self.name {
             EngineName::Cpu => {
@@ -114,7 +114,7 @@ impl EngineChoice {
                     Box::new(engine),
                     EngineFacts {
                         name: "cpu",
-                        device,
+                        devices,
                         kernels: Some(self.kernels.to_string()),
                         kv_type,
                         kv_name: kv_type.to_string(),
@@ -122,15 +122,15 @@ impl EngineChoice {
                 ))
             }
             EngineName::Candle => {
-                let config = CandleConfig { device, weights, max_sequences, max_tokens: needs.kv_tokens };
+                let config = CandleConfig { devices, weights, max_sequences, max_tokens: needs.kv_tokens };
                 let engine = CandleEngine::load(checkpoint, config, progress)?;
-                let (kv_type, kv_name) = match device {
+                let (kv_type, kv_name) = match devices.first() {
                     ComputeDevice::Cpu => (KvType::F32, "f32"),
                     ComputeDevice::Cuda(_) => (KvType::F16, "bf16"),
                     ComputeDevice::Metal(_) => (KvType::F16, "f16"),
                 };
                 let kv_name = kv_name.to_owned();
-                Ok((Box::new(engine), EngineFacts { name: "candle", device, kernels: None, kv_type, kv_name }))
+                Ok((Box::new(engine), EngineFacts { name: "candle", devices, kernels: None, kv_type, kv_name }))
             }
         }
     }

@@ -85,7 +85,7 @@ impl Record {
             build_commit: BUILD,
             cpu_info: machine::cpu_name(),
             engine: engine.name,
-            device: engine.device.to_string(),
+            device: engine.devices.to_string(),
             kernels: engine.kernels.clone(),
             model_filename: model.filename.clone(),
             model_type: model.kind.clone(),

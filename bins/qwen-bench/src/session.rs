@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
             let bandwidths = &mut samples.bandwidths;
             let mut probe = || {
                 // What the processor's memory delivers says nothing of a GPU.
-                if test.is_generation() && facts.device == ComputeDevice::Cpu {
+                if test.is_generation() && facts.devices.first() == ComputeDevice::Cpu {
                     bandwidths.push(child::read_bandwidth(test.threads)?);
                 }
                 Ok(())

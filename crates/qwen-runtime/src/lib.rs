@@ -35,7 +35,7 @@ pub use checkpoint::{
     Adapter, Architecture, AttentionBias, Checkpoint, EmbeddedFile, GenerationDefaults, HeadWeights, LayerTensor,
     RampBounds, Rope, RopeScaling, StoredTensor, StoredType, TensorName,
 };
-pub use engine::candle::{CandleConfig, CandleEngine, ComputeDevice};
+pub use engine::candle::{CandleConfig, CandleEngine, ComputeDevice, Devices};
 pub use engine::cpu::{CpuConfig, CpuEngine, CpuMatrix, CpuProducts, KernelSet, KvType};
 pub use engine::weight_form::WeightForm;
 pub use engine::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep};

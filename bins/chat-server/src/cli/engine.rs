@@ -2,15 +2,16 @@
 
 use clap::{Args, ValueEnum};
 use model_cache::ByteSize;
-use qwen_runtime::{ComputeDevice, KvType, WeightForm};
+use qwen_runtime::{Devices, KvType, WeightForm};
 
 /// What computes the answers of this process, and with how much of the machine.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineArgs {
-    /// Where the model runs: `cpu`, `cuda[:N]` or `metal[:N]` (the last two in builds with that feature)
+    /// Where the model runs: `cpu`, `cuda[:N]` or `metal[:N]` (the last two in builds with that feature);
+    /// its layers are split over several GPUs as `cuda:0-3`
     #[arg(long, env = "DEVICE", default_value = "cpu")]
-    pub device: ComputeDevice,
+    pub device: Devices,
     /// What runs it [default: cpu, and candle on a GPU]
     #[arg(long, env = "ENGINE")]
     pub engine: Option<EngineName>,

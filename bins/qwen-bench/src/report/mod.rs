@@ -69,7 +69,7 @@ mod tests {
         };
         let facts = EngineFacts {
             name: "cpu",
-            device: ComputeDevice::Cpu,
+            devices: ComputeDevice::Cpu.into(),
             kernels: Some("avx2".to_owned()),
             kv_type: KvType::F16,
             kv_name: "f16".to_owned(),

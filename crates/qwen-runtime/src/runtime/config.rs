@@ -1,6 +1,6 @@
 //! [`RuntimeConfig`]: how a [`Runtime`](super::Runtime) is set up.
 
-use crate::engine::candle::ComputeDevice;
+use crate::engine::candle::{ComputeDevice, Devices};
 use crate::engine::cpu::{KernelSet, KvType};
 use crate::engine::weight_form::WeightForm;
 use crate::generation::GenerationOptions;
@@ -46,8 +46,8 @@ impl RuntimeConfig {
 pub enum EngineConfig {
     /// The engine for processors.
     Cpu(CpuSettings),
-    /// candle on a device: the way onto a GPU, and the reference on a processor.
-    Candle(ComputeDevice),
+    /// candle on a device or some: the way onto GPUs, and the reference on a processor.
+    Candle(Devices),
 }
 
 /// How the engine for processors computes. The default is all cores, half precision, the best
@@ -70,8 +70,10 @@ impl EngineConfig {
         match self {
             Self::Cpu(settings) => settings.kv_type.head_bytes(head_dim),
             // candle stores keys and values as it computes them.
-            Self::Candle(ComputeDevice::Cpu) => 4 * head_dim,
-            Self::Candle(ComputeDevice::Cuda(_) | ComputeDevice::Metal(_)) => 2 * head_dim,
+            Self::Candle(devices) => match devices.first() {
+                ComputeDevice::Cpu => 4 * head_dim,
+                ComputeDevice::Cuda(_) | ComputeDevice::Metal(_) => 2 * head_dim,
+            },
         }
     }
 }

@@ -38,9 +38,9 @@ pub(super) fn load_engine(
             };
             Box::new(CpuEngine::load(checkpoint, engine, progress)?)
         }
-        EngineConfig::Candle(device) => {
+        EngineConfig::Candle(devices) => {
             let weights = WeightForm::Stored;
-            let engine = CandleConfig { device, weights, max_sequences, max_tokens: kv_tokens };
+            let engine = CandleConfig { devices, weights, max_sequences, max_tokens: kv_tokens };
             Box::new(CandleEngine::load(checkpoint, engine, progress)?)
         }
     })
@@ -58,7 +58,11 @@ pub(super) fn memory(checkpoint: &Checkpoint, config: &RuntimeConfig) -> Result<
     for name in architecture.tensor_names() {
         let dtype = match (form.dtype(checkpoint, name)?, config.engine) {
             // It computes in F32 on a processor.
-            (plain, EngineConfig::Candle(ComputeDevice::Cpu)) if !plain.is_quantized() => StoredType::F32,
+            (plain, EngineConfig::Candle(devices))
+                if devices.first() == ComputeDevice::Cpu && !plain.is_quantized() =>
+            {
+                StoredType::F32
+            }
             (dtype, _) => dtype,
         };
         let numbers: usize = architecture.shape_of(name).iter().product();
@@ -158,7 +162,7 @@ mod tests {
         assert_eq!(with(cpu(KvType::F32)), half / 2);
         // A head of 32 is 32 bytes and a scale of 4, where half precision takes 64.
         assert_eq!(with(cpu(KvType::Q8_0)), (1 << 20) / ((1 << 20) / half * 36 / 64));
-        assert_eq!(with(EngineConfig::Candle(ComputeDevice::Cpu)), half / 2);
+        assert_eq!(with(EngineConfig::Candle(ComputeDevice::Cpu.into())), half / 2);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What every engine promises, checked on each engine that there is.
 
+use std::num::NonZeroUsize;
+
 use qwen_runtime::{
-    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, Engine, Logits, LogitsAt, RuntimeError, SequenceId,
+    CandleConfig, CandleEngine, Checkpoint, ComputeDevice, Devices, Engine, Logits, LogitsAt, RuntimeError, SequenceId,
     SequenceStep, WeightForm,
 };
 
+use crate::logits::Feeding;
 use crate::{golden, logits};
 
 fn step(engine: &mut dyn Engine, sequence: SequenceId, tokens: &[u32], at: LogitsAt) -> Result<Logits, RuntimeError> {
@@ -121,8 +124,7 @@ fn keeps_the_contract(engine: &mut dyn Engine) {
 #[test]
 fn the_candle_engine_begins_where_an_earlier_sequence_did() {
     let checkpoint = Checkpoint::open(&golden::own("tied-f32")).unwrap();
-    let config =
-        CandleConfig { device: ComputeDevice::Cpu, weights: WeightForm::Stored, max_sequences: 4, max_tokens: 256 };
+    let config = CandleConfig { max_sequences: 4, max_tokens: 256, ..logits::candle_config(WeightForm::Stored) };
     let mut engine = CandleEngine::load(&checkpoint, config, &|_, _| {}).unwrap();
     let long: Vec<u32> = (0..100).collect();
     let first = engine.allocate().unwrap();
@@ -142,6 +144,31 @@ fn the_candle_engine_begins_where_an_earlier_sequence_did() {
 fn the_candle_engine_keeps_the_contract() {
     keeps_the_contract(&mut logits::engine(&golden::own("tied-f32"), WeightForm::Stored));
     keeps_the_contract(&mut logits::engine(&golden::own("k256-gguf/model-Q4_K_M.gguf"), WeightForm::Stored));
+}
+
+/// Two processors in the place of two GPUs: what is split is computed as what is whole, and is cached where it is computed.
+#[test]
+fn layers_on_two_devices_compute_as_on_one() {
+    let split = CandleConfig {
+        devices: Devices::new(ComputeDevice::Cpu, NonZeroUsize::new(2).unwrap()),
+        ..logits::candle_config(WeightForm::Stored)
+    };
+    for path in ["tied-f32", "k256-gguf/model-Q4_K_M.gguf"].map(golden::own) {
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        let mut two = CandleEngine::load(&checkpoint, split, &|_, _| {}).unwrap();
+        let mut one = logits::engine(&path, WeightForm::Stored);
+        let prompts = [(0..50).collect(), (9..30).collect()];
+        let run = |engine: &mut CandleEngine, feeding| logits::run(engine, &prompts, feeding);
+        for feeding in [Feeding::Whole, Feeding::Chunks(7), Feeding::Together] {
+            assert_eq!(run(&mut one, feeding), run(&mut two, feeding), "{}", path.display());
+        }
+        keeps_the_contract(&mut CandleEngine::load(&checkpoint, split, &|_, _| {}).unwrap());
+
+        let layers = checkpoint.architecture().layers;
+        let devices = Devices::new(ComputeDevice::Cpu, NonZeroUsize::new(layers + 1).unwrap());
+        let error = CandleEngine::load(&checkpoint, CandleConfig { devices, ..split }, &|_, _| {}).unwrap_err();
+        assert!(matches!(error, RuntimeError::InvalidParameter { name: "device", .. }), "{error}");
+    }
 }
 
 #[test]

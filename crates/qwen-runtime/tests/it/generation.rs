@@ -123,7 +123,7 @@ fn the_same_seed_gives_the_same_text_alone_and_beside_others() {
 fn a_prompt_that_begins_as_an_earlier_one_is_not_computed_again() {
     let directory = checkpoint("qwen3-thinking-2507");
     // The engine for processors keeps whole blocks of 16 tokens, candle any number.
-    for (engine, unit) in [(RuntimeConfig::on_cpu().engine, 16), (EngineConfig::Candle(ComputeDevice::Cpu), 1)] {
+    for (engine, unit) in [(RuntimeConfig::on_cpu().engine, 16), (EngineConfig::Candle(ComputeDevice::Cpu.into()), 1)] {
         let runtime = load(directory.path(), RuntimeConfig { engine, ..RuntimeConfig::on_cpu() });
         let first = run(&runtime, options(24, None, 5));
         let second = run(&runtime, options(24, None, 5));

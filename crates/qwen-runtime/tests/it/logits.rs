@@ -9,10 +9,12 @@ use qwen_runtime::{
 
 use crate::golden;
 
+pub(crate) fn candle_config(weights: WeightForm) -> CandleConfig {
+    CandleConfig { devices: ComputeDevice::Cpu.into(), weights, max_sequences: 8, max_tokens: 8192 }
+}
+
 pub(crate) fn engine(path: &Path, weights: WeightForm) -> CandleEngine {
-    let checkpoint = Checkpoint::open(path).unwrap();
-    let config = CandleConfig { device: ComputeDevice::Cpu, weights, max_sequences: 8, max_tokens: 8192 };
-    CandleEngine::load(&checkpoint, config, &|_, _| {}).unwrap()
+    CandleEngine::load(&Checkpoint::open(path).unwrap(), candle_config(weights), &|_, _| {}).unwrap()
 }
 
 pub(crate) fn cpu_config(weights: WeightForm) -> CpuConfig {

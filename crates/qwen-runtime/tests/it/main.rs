@@ -8,6 +8,7 @@ mod cpu;
 mod embedded;
 mod generation;
 mod golden;
+mod gpu;
 mod hostile;
 mod logits;
 mod quantize;

@@ -106,7 +106,7 @@ fn weights_that_a_type_cannot_hold_are_named() {
 fn candle_refuses_what_it_does_not_do() {
     let checkpoint = Checkpoint::open(&golden::own("tied-f32")).unwrap();
     let config = CandleConfig {
-        device: ComputeDevice::Cpu,
+        devices: ComputeDevice::Cpu.into(),
         weights: WeightForm::Quantized(FileType::Q8_0),
         max_sequences: 1,
         max_tokens: 16,

@@ -1,6 +1,6 @@
 //! One decoder layer of Qwen3: attention with normed heads, and a gated feed-forward part.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
 use candle_nn::rotary_emb::rope_thd;
 
@@ -47,10 +47,25 @@ pub(super) struct Rows {
     pub(super) mask: Option<Tensor>,
 }
 
+impl Rows {
+    /// The same for layers of another device.
+    pub(super) fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
+        let mask = self.mask.as_ref().map(|mask| mask.to_device(device)).transpose()?;
+        Ok(Self { mask, ..*self })
+    }
+}
+
 /// Where the tokens of a step stand: cos and sin of each row, `(tokens, head_dim / 2)`.
 pub(super) struct Rotations {
     pub(super) cos: Tensor,
     pub(super) sin: Tensor,
+}
+
+impl Rotations {
+    /// The same for layers of another device.
+    pub(super) fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
+        Ok(Self { cos: self.cos.to_device(device)?, sin: self.sin.to_device(device)? })
+    }
 }
 
 impl DecoderLayer {

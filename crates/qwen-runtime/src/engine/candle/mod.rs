@@ -21,7 +21,7 @@ use super::{Capacity, Engine, Logits, SequenceId, SequenceStep, require_length};
 use crate::TokenId;
 use crate::checkpoint::{Architecture, Checkpoint};
 use crate::error::RuntimeError;
-pub use device::ComputeDevice;
+pub use device::{ComputeDevice, Devices};
 use kv_cache::{CachedSequence, KvCache};
 use layer::Rows;
 use model::{FlatBatch, Model};
@@ -31,7 +31,7 @@ use weights::Loader;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CandleConfig {
     /// Where it computes.
-    pub device: ComputeDevice,
+    pub devices: Devices,
     /// In which form it holds the matrices; it quantizes none.
     pub weights: WeightForm,
     /// Most sequences at once.
@@ -47,6 +47,7 @@ pub struct CandleEngine {
     config: CandleConfig,
     model: Model,
     cache: KvCache,
+    /// That of the first layers, where steps begin.
     device: Device,
     dtype: DType,
 }
@@ -61,8 +62,8 @@ impl CandleEngine {
     /// Loads a checkpoint; `progress` hears, layer by layer, how much of how much is loaded.
     ///
     /// # Errors
-    /// [`RuntimeError::InvalidParameter`] for a configuration that cannot be,
-    /// [`RuntimeError::Compute`] when the device is not there or has no memory left, and whatever
+    /// [`RuntimeError::InvalidParameter`] for a configuration that cannot be, in this build or at all,
+    /// [`RuntimeError::Compute`] when a device is not there or has no memory left, and whatever
     /// is wrong with the checkpoint.
     pub fn load(
         checkpoint: &Checkpoint,
@@ -75,12 +76,17 @@ impl CandleEngine {
         if let WeightForm::Quantized(_) = config.weights {
             return Err(RuntimeError::parameter("weights", "candle does not quantize; the cpu engine does"));
         }
-        let (device, dtype) = config.device.open()?;
-        let loader = Loader { checkpoint, device: &device, dtype, weights: config.weights };
-        let model = Model::load(&loader, progress)?;
         let architecture = checkpoint.architecture().clone();
+        let (devices, dtype) = config.devices.open()?;
+        if devices.len() > architecture.layers {
+            let reason = format!("{} devices for {} layers", devices.len(), architecture.layers);
+            return Err(RuntimeError::parameter("device", reason));
+        }
+        let device = devices[0].clone();
+        let loader = Loader { checkpoint, device: &device, dtype, weights: config.weights };
+        let model = Model::load(loader, &devices, progress)?;
         let kv_bytes = kv_cache::bytes_per_token(&architecture, dtype).saturating_mul(config.max_tokens);
-        tracing::info!(?device, ?dtype, max_kv_mib = kv_bytes >> 20, "candle engine loaded");
+        tracing::info!(devices = %config.devices, ?dtype, max_kv_mib = kv_bytes >> 20, "candle engine loaded");
         Ok(Self { architecture, config, model, cache: KvCache::default(), device, dtype })
     }
 
@@ -134,7 +140,7 @@ impl Engine for CandleEngine {
     }
 
     fn description(&self) -> String {
-        format!("candle on {}, {:?}", self.config.device, self.dtype)
+        format!("candle on {}, {:?}", self.config.devices, self.dtype)
     }
 
     fn capacity(&self) -> Capacity {

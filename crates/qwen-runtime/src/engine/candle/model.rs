@@ -14,14 +14,20 @@ use crate::error::RuntimeError;
 /// The weights, and the rotary tables that they need.
 #[derive(Debug)]
 pub(super) struct Model {
-    embedding: Weight, // (vocab, hidden)
-    layers: Vec<DecoderLayer>,
-    norm: Tensor, // (hidden)
-    head: Linear, // hidden -> vocab
+    embedding: Weight, // (vocab, hidden), on the first device
+    stages: Vec<Stage>,
+    norm: Tensor, // (hidden), on the last device
+    head: Linear, // hidden -> vocab, on the last device
     eps: f32,
     rotary: RotaryTable,
-    device: Device,
     dtype: DType,
+}
+
+/// Layers that follow each other, on one device.
+#[derive(Debug)]
+struct Stage {
+    device: Device,
+    layers: Vec<DecoderLayer>,
 }
 
 /// The tokens of a step, one sequence after another.
@@ -34,28 +40,39 @@ pub(super) struct FlatBatch {
 }
 
 impl Model {
-    /// Loads every tensor; `progress` hears how many layers of how many are there.
-    pub(super) fn load(loader: &Loader<'_>, progress: &dyn Fn(usize, usize)) -> Result<Self, RuntimeError> {
+    /// Loads every tensor; `progress` hears how many layers of how many are there. The loader's device is the first
+    /// of `devices`, of which there are no more than layers.
+    pub(super) fn load(
+        loader: Loader<'_>,
+        devices: &[Device],
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Self, RuntimeError> {
         let architecture = loader.checkpoint.architecture();
         let embedding = loader.matrix(TensorName::Embedding)?;
-        let head = match architecture.head {
-            HeadWeights::Tied => embedding.clone(),
-            HeadWeights::Untied => loader.matrix(TensorName::Head)?,
-        };
-        let mut layers = Vec::with_capacity(architecture.layers);
-        for index in 0..architecture.layers {
-            progress(index, architecture.layers);
-            layers.push(DecoderLayer::load(loader, index)?);
+        let mut stages = Vec::with_capacity(devices.len());
+        for (number, device) in devices.iter().enumerate() {
+            let begin = |stage: usize| stage * architecture.layers / devices.len();
+            let mut layers = Vec::new();
+            for index in begin(number)..begin(number + 1) {
+                progress(index, architecture.layers);
+                layers.push(DecoderLayer::load(&Loader { device, ..loader }, index)?);
+            }
+            stages.push(Stage { device: device.clone(), layers });
         }
         progress(architecture.layers, architecture.layers);
+        let last = Loader { device: devices.last().unwrap_or(loader.device), ..loader };
+        let head = match architecture.head {
+            HeadWeights::Tied if last.device.same_device(loader.device) => embedding.clone(),
+            HeadWeights::Tied => last.matrix(TensorName::Embedding)?,
+            HeadWeights::Untied => last.matrix(TensorName::Head)?,
+        };
         Ok(Self {
             embedding,
-            layers,
-            norm: loader.vector(TensorName::OutputNorm)?,
+            stages,
+            norm: last.vector(TensorName::OutputNorm)?,
             head: Linear::new(head, None),
             eps: architecture.rms_norm_eps as f32,
             rotary: RotaryTable::new(architecture),
-            device: loader.device.clone(),
             dtype: loader.dtype,
         })
     }
@@ -68,17 +85,24 @@ impl Model {
         batch: &FlatBatch,
         sequences: &mut [&mut CachedSequence],
     ) -> candle_core::Result<Vec<f32>> {
-        let ids = Tensor::new(batch.tokens.as_slice(), &self.device)?;
+        let first = &self.stages[0].device;
+        let ids = Tensor::new(batch.tokens.as_slice(), first)?;
         let mut x = self.embedding.rows(&ids, self.dtype)?; // (tokens, hidden)
-        let (cos, sin) = self.rotary.rows(&batch.positions, &self.device)?;
+        let (cos, sin) = self.rotary.rows(&batch.positions, first)?;
         let rotations = Rotations { cos: cos.to_dtype(self.dtype)?, sin: sin.to_dtype(self.dtype)? };
-        for layer in &self.layers {
-            x = layer.forward(&x, &rotations, &batch.rows, sequences)?;
+        for Stage { device, layers } in &self.stages {
+            // Only a step's rows travel from device to device; nothing is copied within one.
+            x = x.to_device(device)?;
+            let rotations = rotations.to_device(device)?;
+            let rows = batch.rows.iter().map(|rows| rows.to_device(device)).collect::<Result<Vec<_>, _>>()?;
+            for layer in layers {
+                x = layer.forward(&x, &rotations, &rows, sequences)?;
+            }
         }
         if batch.wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let wanted = Tensor::new(batch.wanted.as_slice(), &self.device)?;
+        let wanted = Tensor::new(batch.wanted.as_slice(), x.device())?;
         let x = rms_norm(&x.index_select(&wanted, 0)?, &self.norm, self.eps)?;
         self.head.forward(&x)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
     }
