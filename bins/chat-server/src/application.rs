@@ -8,6 +8,7 @@ use std::sync::Arc;
 use actix_web::dev::Server;
 use anyhow::{Context, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use triage_api::http::Diagnosis;
 use triage_api::prompt::PromptTemplate;
 use triage_api::{Switchboard, TriageService, http};
 
@@ -32,11 +33,12 @@ impl std::fmt::Debug for Application {
 }
 
 impl Application {
-    /// Opens the stores, listens and starts to serve; the model loads while it serves.
+    /// Opens the stores, listens and starts to serve; the model loads while it serves. Operators may ask
+    /// for the `diagnosis`.
     ///
     /// # Errors
     /// When a store, the prompt template, the mode or the address cannot be used.
-    pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+    pub async fn build(settings: Settings, diagnosis: Diagnosis) -> anyhow::Result<Self> {
         let llm = models::client(&settings)?;
         let prompt = match &settings.prompt_template {
             Some(path) => PromptTemplate::from_file(path)?,
@@ -64,7 +66,7 @@ impl Application {
             "serving"
         );
         llm.registry().entries().iter().for_each(|entry| entry.preload());
-        let admin = http::listen_admin(admin_listener, Arc::clone(&switchboard), settings.admin.token)?;
+        let admin = http::listen_admin(admin_listener, Arc::clone(&switchboard), settings.admin.token, diagnosis)?;
         tokio::spawn(async move { switchboard.follow().await });
         let service = Arc::new(TriageService::new(stores, llm, prompt, settings.limits));
         let server = http::listen(listener, service, settings.http, settings.server)?;

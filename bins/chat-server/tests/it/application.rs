@@ -1,6 +1,7 @@
 //! [`Application`] on a free port, over a new SQLite file.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use chat_server::application::Application;
 use chat_server::cli::Cli;
@@ -17,7 +18,7 @@ fn settings(data_dir: &Path, more: &[&str]) -> Settings {
 
 /// Starts the service and returns its address.
 async fn start(settings: Settings) -> String {
-    let application = Application::build(settings).await.unwrap();
+    let application = Application::build(settings, Arc::new(|| Value::Null)).await.unwrap();
     let address = format!("http://127.0.0.1:{}", application.port());
     tokio::spawn(application.run_until_stopped());
     address
@@ -96,7 +97,7 @@ async fn what_cannot_work_does_not_start() {
     ] {
         let arguments: Vec<&str> = ["chat-server", "--port", "0"].into_iter().chain(more).collect();
         let cli = Cli::read_from(arguments).unwrap();
-        let error = Application::build(Settings::try_from(cli).unwrap()).await.unwrap_err();
+        let error = Application::build(Settings::try_from(cli).unwrap(), Arc::new(|| Value::Null)).await.unwrap_err();
         assert!(format!("{error:#}").contains(word), "{error:#}");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::operation::checkpoint;
-use crate::process::program;
+use crate::process::{Process, client, program};
 
 /// Exit code and report of a doctor with these variables, in a folder of its own.
 fn doctor(folder: &TempDir, variables: &[(&str, &str)]) -> (i32, String) {
@@ -105,6 +105,21 @@ fn what_does_not_answer_is_named_with_its_setting() {
     let (_, report) = doctor(&folder, &[("HF_ENDPOINT", &well), ("OPENAI_BASE_URL", &well), ("OPENAI_MODEL", "m")]);
     assert_line(&report, &["ok", "hub", "it has Qwen/Qwen3-4B-Thinking-2507"]);
     assert_line(&report, &["ok", "model server", "OPENAI_BASE_URL answers"]);
+}
+
+#[tokio::test]
+async fn operators_may_ask_a_running_server_for_it() {
+    let process = Process::start(&[("LLM_MODE", "mock"), ("HF_HUB_OFFLINE", "1"), ("HF_TOKEN", "hf-secret")]);
+    let url = format!("http://127.0.0.1:{}/admin/doctor", process.admin_port);
+    let report: Value = client().get(url).send().await.unwrap().json().await.unwrap();
+    let found = |about: &str| {
+        let mut findings = report["findings"].as_array().into_iter().flatten();
+        findings.find(|finding| finding["about"] == about).unwrap_or_else(|| panic!("{about} is not in {report}"))
+    };
+    assert_eq!(found("mode")["found"], "mock answers, with mock");
+    assert_eq!(found("HF_TOKEN")["found"], "(set, not shown), from the environment");
+    assert_eq!(found("database")["verdict"], "ok");
+    assert_eq!(report["problems"], 0, "{report}");
 }
 
 #[test]

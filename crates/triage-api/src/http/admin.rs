@@ -1,6 +1,6 @@
 //! [`listen_admin`]: what operators do with models while requests run.
 //!
-//! Every endpoint answers with the whole state, so that whoever changed something sees what it made.
+//! Every endpoint but the doctor's answers with the whole state, so that whoever changed something sees what it made.
 
 use std::io;
 use std::net::{IpAddr, TcpListener};
@@ -24,6 +24,9 @@ use crate::switchboard::Switchboard;
 /// The largest weight: a share of a millionth is small enough.
 const MAX_WEIGHT: u64 = 1_000_000;
 
+/// Looks at everything that the service needs, and says what is found; it may take its time.
+pub type Diagnosis = Arc<dyn Fn() -> Value + Send + Sync>;
+
 /// Serves the operators' interface on `listener` until the returned server is stopped; it takes no
 /// signals itself. Without a `token` whoever reaches the listener may do everything, so it should be
 /// on loopback; web pages are refused then, which a browser would let reach it.
@@ -34,6 +37,7 @@ pub fn listen_admin(
     listener: TcpListener,
     switchboard: Arc<Switchboard>,
     token: Option<SecretString>,
+    diagnosis: Diagnosis,
 ) -> io::Result<Server> {
     let token = Token(token.map(Arc::new));
     let app = move || {
@@ -45,10 +49,12 @@ pub fn listen_admin(
             .service(web::resource("/weights").route(web::put().to(set_weights)).default_service(only("PUT")))
             .service(web::resource("/shadow").route(web::put().to(set_shadow)).default_service(only("PUT")))
             .service(web::resource("/rollback").route(web::post().to(roll_back)).default_service(only("POST")))
+            .service(web::resource("/doctor").route(web::get().to(diagnose)).default_service(only("GET")))
             .wrap(middleware::from_fn(admit));
         App::new()
             .app_data(web::Data::from(Arc::clone(&switchboard)))
             .app_data(token.clone())
+            .app_data(web::Data::new(Arc::clone(&diagnosis)))
             .service(endpoints)
             .default_service(web::to(unknown_path))
             .wrap(middleware::from_fn(trace::trace))
@@ -143,6 +149,12 @@ async fn set_shadow(board: web::Data<Switchboard>, body: JsonBody) -> Result<Htt
 async fn roll_back(board: web::Data<Switchboard>) -> Result<HttpResponse, ApiError> {
     board.decide(Registry::roll_back).await?;
     Ok(state(board).await)
+}
+
+/// It asks disks and other services: not on the thread that serves.
+async fn diagnose(diagnosis: web::Data<Diagnosis>) -> Result<HttpResponse, Error> {
+    let found = web::block(move || diagnosis()).await?;
+    Ok(HttpResponse::Ok().json(found))
 }
 
 fn refused(error: LlmError) -> ApiError {

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use actix_web::{Route, middleware, web};
 
-pub use admin::listen_admin;
+pub use admin::{Diagnosis, listen_admin};
 pub use cors::Origins;
 pub use server::{ServerOptions, listen};
 
