@@ -45,6 +45,10 @@ pub(crate) struct SynthArguments {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND", default_values_t = Kind::usual(), hide_default_value = true)]
     pub(crate) kinds: Vec<Kind>,
 
+    /// So many of a hundred names and directions are of words that nobody knows, which can only be copied.
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) strange: u32,
+
     /// The file to write: one conversation a line, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -169,6 +173,10 @@ pub(crate) struct EvalArguments {
     /// What is asked about [default: everything but reactions].
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND", default_values_t = Kind::usual(), hide_default_value = true)]
     pub(crate) kinds: Vec<Kind>,
+
+    /// So many of a hundred names and directions are of words that nobody knows, which can only be copied.
+    #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) strange: u32,
 
     /// How many wrong answers are shown.
     #[arg(long, default_value_t = 0)]

@@ -20,13 +20,13 @@ const MAX_ANSWER: usize = 320;
 const TOGETHER: usize = 8;
 
 pub(crate) fn run(arguments: &EvalArguments) -> Result<()> {
-    let EvalArguments { model, adapter, seed, questions, kinds, show } = arguments;
+    let EvalArguments { model, adapter, seed, questions, kinds, strange, show } = arguments;
     let mut checkpoint = Checkpoint::open(model)?;
     if let Some(adapter) = adapter {
         checkpoint = checkpoint.with_adapter(Adapter::open(adapter)?)?;
     }
     let mut writer = AnswerWriter::new(&checkpoint)?;
-    let synth = Synth::new(*seed, kinds.clone())?;
+    let synth = Synth::new(*seed, kinds.clone(), *strange)?;
     let mut samples: Vec<Sample> = Vec::new();
     for patient in 0.. {
         if samples.len() >= *questions {

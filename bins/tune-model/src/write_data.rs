@@ -10,8 +10,8 @@ use crate::cli::SynthArguments;
 use crate::synth::Synth;
 
 pub(crate) fn run(arguments: &SynthArguments) -> Result<()> {
-    let SynthArguments { seed, patients, kinds, out } = arguments;
-    let synth = Synth::new(*seed, kinds.clone())?;
+    let SynthArguments { seed, patients, kinds, strange, out } = arguments;
+    let synth = Synth::new(*seed, kinds.clone(), *strange)?;
     let part = out.with_extension("part");
     let shown = || out.display().to_string();
     let mut file = BufWriter::new(File::create(&part).with_context(shown)?);

@@ -7,7 +7,10 @@
 //! learnt; here they are written into the weights, and training goes on from them. (First weights with
 //! the structure of trained ones: Trockman and Kolter 2023, "Mimetic Initialization", arXiv 2305.09828.)
 //!
-//! The residual stream begins as four lanes: a token, and the one, two and three tokens before it.
+//! The residual stream begins as five lanes: a token, the one, two and three tokens before it, and the
+//! mean of the last dozen, which tells apart the places behind the same three tokens.
+
+use std::ops::Range;
 
 use qwen_runtime::{Architecture, LayerTensor as L, TensorName};
 use rand_chacha::ChaCha8Rng;
@@ -15,21 +18,30 @@ use rand_chacha::ChaCha8Rng;
 use crate::error::TuneError;
 use crate::parameters::{DEVIATION, normal};
 
-/// A token and three before it.
-const LANES: usize = 4;
+/// A token, three before it, and what was said lately.
+const LANES: usize = 5;
+/// The lane of what was said lately.
+const LATELY: usize = LANES - 1;
 /// Spread of a token's numbers in its lane, and of the lanes of those before it.
 const TOKEN: f64 = 0.3;
 /// What every token has in its first dimension: it lets attention see places and not what stands there.
 const CONSTANT: f64 = 1.2;
 /// Pairs of a head that turn at least so far from one position to the next (radians) tell places apart.
 const FAST: f64 = 0.1;
+/// Pairs that turn so far see about the last dozen places.
+const NEAR: Range<f64> = 0.004..0.025;
+/// How much of a key these pairs have, by its square.
+const NEARNESS: f64 = 0.25;
+/// A mean of a dozen tokens is smaller than a token by so much.
+const MEAN: f64 = 0.25;
 /// Pairs that turn less than `STEADY` over `REACH` positions compare tokens at any distance.
 const STEADY: f64 = 0.5;
 const REACH: f64 = 1024.0;
 /// The norms' weights of queries and keys where places, and where tokens are compared: how sharply.
-const SHARP: [f64; 2] = [3.0, 1.6];
-/// How much a token counts in a comparison, the one before it, and the one before that.
-const RECENT: [f64; 3] = [1.0, 0.7, 0.5];
+const SHARP: f64 = 3.0;
+/// What is compared: a lane where something is to be said, the lane of the place behind which it may
+/// stand, and how much that counts.
+const COMPARED: [(usize, usize, f64); 4] = [(0, 1, 1.0), (1, 2, 0.9), (2, 3, 0.8), (LATELY, LATELY, 0.35)];
 /// How much louder than a token its prediction is.
 const LOUD: f64 = 3.0;
 /// The last norm's weights: tokens are so large that logits would be too far apart.
@@ -40,8 +52,9 @@ pub(crate) struct Induction<'a> {
     architecture: &'a Architecture,
     /// Pairs of a head by how fast they turn.
     fast: Vec<usize>,
+    near: Vec<usize>,
     steady: Vec<usize>,
-    /// For each head of keys, the directions of lanes that it compares: `(2 · steady, 3 · lane)`.
+    /// For each head of keys, the directions of lanes that it compares: `(2 · steady, 4 · lane)`.
     compared: Vec<Vec<f64>>,
 }
 
@@ -52,46 +65,60 @@ impl<'a> Induction<'a> {
         let half = architecture.head_dim / 2;
         let turn = |pair: &usize| architecture.rope.theta.powf(-(*pair as f64) / half as f64);
         let fast: Vec<usize> = (0..half).filter(|pair| turn(pair) >= FAST).collect();
+        let near: Vec<usize> = (0..half).filter(|pair| NEAR.contains(&turn(pair))).collect();
         let steady: Vec<usize> = (0..half).filter(|pair| turn(pair) * REACH < STEADY).collect();
         let lane = architecture.hidden_size / LANES;
         if architecture.layers < 2 || architecture.heads < LANES - 1 || lane > architecture.head_dim {
-            let reason = "induction needs two layers, three heads, and heads of a quarter of hidden_size";
+            let reason = "induction needs two layers, four heads, and heads of a fifth of hidden_size";
             return Err(TuneError::parameter("initialization", reason));
         }
-        if fast.len() < 4 || steady.len() < 8 {
+        if fast.len() < 4 || near.is_empty() || steady.len() < 8 {
             let reason = format!("induction needs a rope_theta with slower pairs: {} are slow enough", steady.len());
             return Err(TuneError::parameter("initialization", reason));
         }
-        let len = 2 * steady.len() * (LANES - 1) * lane;
+        let len = 2 * steady.len() * COMPARED.len() * lane;
         let compared = (0..architecture.kv_heads).map(|_| normal(rng, len, (lane as f64).sqrt().recip())).collect();
-        Ok(Self { architecture, fast, steady, compared })
+        Ok(Self { architecture, fast, near, steady, compared })
     }
 
     /// Writes its part into a tensor that is otherwise random: `(out, in)` row by row.
     pub(crate) fn write(&self, name: TensorName, values: &mut [f64]) {
         match name {
             TensorName::Embedding => self.embed(values),
-            TensorName::Layer(0, L::Query) => (0..LANES - 1).for_each(|head| self.place(values, head, head + 1)),
-            TensorName::Layer(0, L::Key) => {
-                (0..self.architecture.kv_heads).for_each(|head| self.place(values, head, 0))
+            TensorName::Layer(0, L::Query) => {
+                (1..LATELY).for_each(|back| self.place(values, back - 1, back));
+                self.neighbourhood(values, LATELY - 1, 1.0);
             }
+            TensorName::Layer(0, L::Key) => (0..self.architecture.kv_heads).for_each(|kv| {
+                let odds = NEARNESS / (1.0 - NEARNESS) * self.fast.len() as f64 / self.near.len() as f64;
+                self.place(values, kv, 0);
+                self.neighbourhood(values, kv, odds.sqrt());
+            }),
             TensorName::OutputNorm => values.fill(LOGITS),
             TensorName::Layer(layer @ (0 | 1), L::Value) => {
                 (0..self.architecture.kv_heads).for_each(|kv| self.hear(values, kv, self.gain(layer)));
             }
             TensorName::Layer(0, L::Output) => {
                 quieten(values);
-                (0..LANES - 1).for_each(|head| self.say(values, head, head + 1, self.gain(0)));
+                (1..LATELY).for_each(|lane| self.say(values, lane - 1, lane, self.gain(0)));
+                self.say(values, LATELY - 1, LATELY, self.gain(0) / MEAN);
             }
-            TensorName::Layer(1, L::Query) => self.firsts().for_each(|(kv, head)| self.compare(values, kv, head, 0)),
+            TensorName::Layer(1, L::Query) => {
+                let lanes = COMPARED.map(|(here, _, weight)| (here, weight));
+                self.firsts().for_each(|(kv, head)| self.compare(values, head, kv, lanes));
+                // By chance the constant would make near places more or less alike than far ones.
+                self.firsts().for_each(|(_, head)| self.neighbourhood(values, head, 0.0));
+            }
             TensorName::Layer(1, L::Key) => {
-                (0..self.architecture.kv_heads).for_each(|kv| self.compare(values, kv, kv, 1));
+                let lanes = COMPARED.map(|(_, there, weight)| (there, weight));
+                (0..self.architecture.kv_heads).for_each(|kv| self.compare(values, kv, kv, lanes));
+                (0..self.architecture.kv_heads).for_each(|kv| self.neighbourhood(values, kv, 0.0));
             }
             TensorName::Layer(1, L::Output) => {
                 quieten(values);
                 self.firsts().for_each(|(_, head)| self.say(values, head, 0, self.gain(1)));
             }
-            TensorName::Layer(layer @ (0 | 1), L::QueryNorm | L::KeyNorm) => values.fill(SHARP[layer]),
+            TensorName::Layer(0 | 1, L::QueryNorm | L::KeyNorm) => values.fill(SHARP),
             _ => {}
         }
     }
@@ -143,15 +170,21 @@ impl<'a> Induction<'a> {
         }
     }
 
-    /// Queries (`before` 0) compare a token and two before it with the three before another (keys, 1).
-    fn compare(&self, values: &mut [f64], kv: usize, head: usize, before: usize) {
+    /// Queries and keys that see the last places alike: the constant, not turned back.
+    fn neighbourhood(&self, values: &mut [f64], head: usize, size: f64) {
+        let Architecture { hidden_size, head_dim, .. } = *self.architecture;
+        self.near.iter().for_each(|pair| values[(head * head_dim + pair) * hidden_size] = size);
+    }
+
+    /// Queries or keys of these lanes, each by its weight, in the directions of a head of keys.
+    fn compare(&self, values: &mut [f64], head: usize, kv: usize, lanes: [(usize, f64); COMPARED.len()]) {
         let Architecture { hidden_size, head_dim, .. } = *self.architecture;
         let (half, lane) = (head_dim / 2, self.lane());
         let rows = self.steady.iter().flat_map(|&pair| [pair, pair + half]);
-        for (row, directions) in rows.zip(self.compared[kv].chunks(RECENT.len() * lane)) {
+        for (row, directions) in rows.zip(self.compared[kv].chunks(COMPARED.len() * lane)) {
             let to = &mut values[(head * head_dim + row) * hidden_size..][..hidden_size];
-            for (age, (direction, weight)) in directions.chunks(lane).zip(RECENT).enumerate() {
-                let to = &mut to[(age + before) * lane..][..lane];
+            for (direction, (at, weight)) in directions.chunks(lane).zip(lanes) {
+                let to = &mut to[at * lane..][..lane];
                 // The constant is not compared.
                 to.iter_mut().zip(direction).skip(1).for_each(|(to, direction)| *to = direction * weight);
             }

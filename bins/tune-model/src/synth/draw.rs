@@ -4,19 +4,27 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// A source of choices.
-pub(crate) struct Draw(ChaCha8Rng);
+pub(crate) struct Draw {
+    rng: ChaCha8Rng,
+    strange: u32,
+}
 
 impl Draw {
-    /// The source for patient number `number` of a seed.
-    pub(crate) fn new(seed: u64, number: u64) -> Self {
+    /// The source for patient number `number` of a seed; so many of a hundred names are strange.
+    pub(crate) fn new(seed: u64, number: u64, strange: u32) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(number);
-        Self(rng)
+        Self { rng, strange }
+    }
+
+    /// Whether a name is of words that nobody knows.
+    pub(crate) fn is_strange(&mut self) -> bool {
+        self.strange > 0 && self.chance(self.strange)
     }
 
     /// A number from `low` to `high`, both included.
     pub(crate) fn between(&mut self, low: u32, high: u32) -> u32 {
-        self.0.random_range(low..=high)
+        self.rng.random_range(low..=high)
     }
 
     /// True in so many of a hundred cases.
@@ -26,7 +34,7 @@ impl Draw {
 
     /// One of some.
     pub(crate) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
-        from[self.0.random_range(0..from.len())]
+        from[self.rng.random_range(0..from.len())]
     }
 
     /// The place of one of some, each as likely as its weight is large.

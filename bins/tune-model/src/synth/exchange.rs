@@ -88,7 +88,7 @@ const WEIGHTS: &[(Kind, u32)] = &[
     (Kind::Change, 4),
     (Kind::Unknown, 5),
     (Kind::Symptom, 15),
-    (Kind::Repeat, 30),
+    (Kind::Repeat, 12),
     (Kind::Reaction, 25),
 ];
 

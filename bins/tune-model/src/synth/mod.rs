@@ -33,18 +33,19 @@ pub(crate) struct Sample {
 pub(crate) struct Synth {
     seed: u64,
     kinds: Vec<Kind>,
+    strange: u32,
     template: PromptTemplate,
 }
 
 impl Synth {
-    /// Equal seeds make equal samples; they are of these kinds.
-    pub(crate) fn new(seed: u64, kinds: Vec<Kind>) -> Result<Self, TriageError> {
-        Ok(Self { seed, kinds, template: PromptTemplate::built_in()? })
+    /// Equal seeds make equal samples; they are of these kinds, and so many of a hundred names are strange.
+    pub(crate) fn new(seed: u64, kinds: Vec<Kind>, strange: u32) -> Result<Self, TriageError> {
+        Ok(Self { seed, kinds, strange, template: PromptTemplate::built_in()? })
     }
 
     /// The samples of patient `number`.
     pub(crate) fn patient(&self, number: u64) -> Result<Vec<Sample>, TriageError> {
-        let mut draw = Draw::new(self.seed, number);
+        let mut draw = Draw::new(self.seed, number, self.strange);
         let patient = Patient::draw(&mut draw);
         let mut samples: Vec<Sample> = Vec::new();
         let mut last: Vec<StoredMessage> = Vec::new();
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     fn samples(seed: u64, patients: u64) -> Vec<Sample> {
-        let synth = Synth::new(seed, Kind::usual()).unwrap();
+        let synth = Synth::new(seed, Kind::usual(), 0).unwrap();
         (0..patients).flat_map(|number| synth.patient(number).unwrap()).collect()
     }
 
@@ -146,8 +147,8 @@ mod tests {
 
     #[test]
     fn records_are_varied() {
-        let synth = Synth::new(9, Kind::usual()).unwrap();
-        let patients: Vec<_> = (0..400).map(|number| Patient::draw(&mut Draw::new(synth.seed, number))).collect();
+        let synth = Synth::new(9, Kind::usual(), 0).unwrap();
+        let patients: Vec<_> = (0..400).map(|number| Patient::draw(&mut Draw::new(synth.seed, number, 0))).collect();
         let with_ended = patients.iter().filter(|patient| patient.ended().next().is_some()).count();
         assert!(with_ended * 5 >= patients.len(), "{with_ended} with ended medications");
         let drugs: BTreeSet<_> =
