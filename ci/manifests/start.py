@@ -84,6 +84,11 @@ class Pod:
         expect(spec["selector"].items() <= labels.items(), "the service selects these pods")
         return f"http://127.0.0.1:{self.port(spec['ports'][0]['targetPort'])}"
 
+    def metrics(self):
+        """Where Prometheus looks."""
+        annotations = self.deployment["spec"]["template"]["metadata"]["annotations"]
+        return f"http://127.0.0.1:{annotations['prometheus.io/port']}{annotations['prometheus.io/path']}"
+
 
 def get(url, body=None):
     data = json.dumps(body).encode() if body else None
@@ -137,6 +142,9 @@ def start(programs, pod, peers, log):
         wait(process, 120, lambda: get(pod.probe("readinessProbe"))[0] == 200, "the readiness probe answers")
         status, answer = get(f"{pod.service()}/triage", QUESTION)
         expect(status == 200 and answer["llm_mode"] == environment["LLM_MODE"], f"/triage answers {status} {answer}")
+        with urllib.request.urlopen(pod.metrics(), timeout=30) as metrics:
+            # What the HorizontalPodAutoscaler goes by.
+            expect(b"carepath_answers_in_progress{" in metrics.read(), "the metrics name answers in progress")
         process.send_signal(signal.SIGTERM)
         # What it has to do is bounded by this; the kubelet would wait for the rest of it.
         hook = pod.container["lifecycle"]["preStop"]["sleep"]["seconds"]

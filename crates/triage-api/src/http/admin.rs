@@ -153,7 +153,7 @@ async fn roll_back(board: web::Data<Switchboard>) -> Result<HttpResponse, ApiErr
 
 /// It asks disks and other services: not on the thread that serves.
 async fn diagnose(diagnosis: web::Data<Diagnosis>) -> Result<HttpResponse, Error> {
-    let found = web::block(move || diagnosis()).await?;
+    let found = web::block(move || diagnosis.get_ref()()).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
