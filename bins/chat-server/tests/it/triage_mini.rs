@@ -59,21 +59,22 @@ async fn a_newcomer_is_told_the_truth() {
     assert!(response.ends_with("\n\nThis is a demonstration on synthetic data, not for clinical use."), "{response}");
 }
 
-/// Drugs that do not exist cannot be known: their names come from the record. (A record of several is read less well:
-/// models/triage-mini/README.md says how much.)
+/// Drugs that do not exist cannot be known: their names come from the record.
 #[tokio::test(flavor = "multi_thread")]
 async fn names_are_read_and_not_known() {
-    let drugs = ["Zorvimab 35mg", "Quelotinib 12.5mg", "Bramiprol 8mg", "Naxovast 450mg", "Fendurixa 20mcg"];
-    let mut named = Vec::new();
-    for drug in drugs {
-        let medication = json!({ "name": drug, "sig": "Take 1 tablet at bedtime", "end_date": null });
-        let patient = json!({ "mrn": "P000001", "sex": "F", "dob": "1950-02-03", "medications": [medication] });
-        let records = FakeDbApi::with_patient(patient).await;
-        let process = start(&[("DB_API_BASE_URL", records.address())]).await;
-        let answer = ask(&process, "P000001", "What are my current medications?").await;
-        if answer["response"].as_str().unwrap().contains(drug) {
-            named.push(drug);
-        }
-    }
-    assert!(named.contains(&drugs[0]) && named.len() * 5 >= drugs.len() * 4, "{named:?}");
+    let drugs = [
+        ("Zorvimab 35mg", "Take 1 tablet at bedtime"),
+        ("Quelotinib 12.5mg", "Take 1 capsule twice daily with meals"),
+        ("Bramiprol 8mg", "Take 1 tablet every morning"),
+        ("Naxovast 450mg", "Take 2 tablets every 12 hours"),
+        ("Fendurixa 20mcg", "Inhale 1 puff once daily"),
+    ];
+    let medications = drugs.map(|(name, sig)| json!({ "name": name, "sig": sig, "end_date": null }));
+    let patient = json!({ "mrn": "P000001", "sex": "F", "dob": "1950-02-03", "medications": medications });
+    let records = FakeDbApi::with_patient(patient).await;
+    let process = start(&[("DB_API_BASE_URL", records.address())]).await;
+    let answer = ask(&process, "P000001", "What are my current medications?").await;
+    let response = answer["response"].as_str().unwrap();
+    let named: Vec<_> = drugs.into_iter().filter(|(name, _)| response.contains(name)).collect();
+    assert!(named.contains(&drugs[0]) && named.len() * 5 >= drugs.len() * 4, "{named:?}: {response}");
 }
