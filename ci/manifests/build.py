@@ -11,8 +11,7 @@ import sys
 import tempfile
 
 from local_hub import ROOT, Hub
-
-MODEL = "Qwen/Qwen3-4B-Thinking-2507"
+from pods import MODEL
 
 LOCKED = """\
 apiVersion: kustomize.config.k8s.io/v1beta1

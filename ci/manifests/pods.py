@@ -1,5 +1,8 @@
 """What manifests say of their containers."""
 
+# The model of those that have one in their process.
+MODEL = "Qwen/Qwen3-4B-Thinking-2507"
+
 
 def one(objects, kind, name):
     """The only object of that kind whose name begins so: generated ones end with a digest."""

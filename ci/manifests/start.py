@@ -22,9 +22,8 @@ import yaml
 
 from local_hub import Hub
 from local_peers import postgres, remote_model
-from pods import one, variables
+from pods import MODEL, one, variables
 
-MODEL = "Qwen/Qwen3-4B-Thinking-2507"
 QUESTION = {"patient_mrn": "P000123", "query": "What are my current medications?"}
 
 
