@@ -13,7 +13,7 @@ mod weights;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 
 use super::step::StepCheck;
 use super::weight_form::WeightForm;
@@ -47,8 +47,6 @@ pub struct CandleEngine {
     config: CandleConfig,
     model: Model,
     cache: KvCache,
-    /// That of the first layers, where steps begin.
-    device: Device,
     dtype: DType,
 }
 
@@ -82,12 +80,11 @@ impl CandleEngine {
             let reason = format!("{} devices for {} layers", devices.len(), architecture.layers);
             return Err(RuntimeError::parameter("device", reason));
         }
-        let device = devices[0].clone();
-        let loader = Loader { checkpoint, device: &device, dtype, weights: config.weights };
-        let model = Model::load(loader, &devices, progress)?;
+        let loader = |device| Loader { checkpoint, device, dtype, weights: config.weights };
+        let model = Model::load(&devices.iter().map(loader).collect::<Vec<_>>(), progress)?;
         let kv_bytes = kv_cache::bytes_per_token(&architecture, dtype).saturating_mul(config.max_tokens);
         tracing::info!(devices = %config.devices, ?dtype, max_kv_mib = kv_bytes >> 20, "candle engine loaded");
-        Ok(Self { architecture, config, model, cache: KvCache::default(), device, dtype })
+        Ok(Self { architecture, config, model, cache: KvCache::default(), dtype })
     }
 
     fn sequence(&self, id: SequenceId) -> Result<&CachedSequence, RuntimeError> {
@@ -126,7 +123,7 @@ impl CandleEngine {
             flat.positions.extend((past..past + len).map(|position| position as u32));
             let first_wanted = len - step.logits.rows(len);
             flat.wanted.extend((start + first_wanted..start + len).map(|row| row as u32));
-            let mask = kv_cache::causal_mask(len, past, &self.device)?;
+            let mask = kv_cache::causal_mask(len, past, self.model.first_device())?;
             flat.rows.push(Rows { start, len, mask });
         }
         self.require_room(0, flat.tokens.len())?;

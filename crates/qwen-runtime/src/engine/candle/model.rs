@@ -40,29 +40,25 @@ pub(super) struct FlatBatch {
 }
 
 impl Model {
-    /// Loads every tensor; `progress` hears how many layers of how many are there. The loader's device is the first
-    /// of `devices`, of which there are no more than layers.
-    pub(super) fn load(
-        loader: Loader<'_>,
-        devices: &[Device],
-        progress: &dyn Fn(usize, usize),
-    ) -> Result<Self, RuntimeError> {
-        let architecture = loader.checkpoint.architecture();
-        let embedding = loader.matrix(TensorName::Embedding)?;
-        let mut stages = Vec::with_capacity(devices.len());
-        for (number, device) in devices.iter().enumerate() {
-            let begin = |stage: usize| stage * architecture.layers / devices.len();
+    /// Loads every tensor; `progress` hears how many layers of how many are there. There is a loader for each device,
+    /// at least one, and no more than layers.
+    pub(super) fn load(loaders: &[Loader<'_>], progress: &dyn Fn(usize, usize)) -> Result<Self, RuntimeError> {
+        let (first, last) = (&loaders[0], &loaders[loaders.len() - 1]);
+        let architecture = first.checkpoint.architecture();
+        let embedding = first.matrix(TensorName::Embedding)?;
+        let mut stages = Vec::with_capacity(loaders.len());
+        for (number, loader) in loaders.iter().enumerate() {
+            let begin = |stage: usize| stage * architecture.layers / loaders.len();
             let mut layers = Vec::new();
             for index in begin(number)..begin(number + 1) {
                 progress(index, architecture.layers);
-                layers.push(DecoderLayer::load(&Loader { device, ..loader }, index)?);
+                layers.push(DecoderLayer::load(loader, index)?);
             }
-            stages.push(Stage { device: device.clone(), layers });
+            stages.push(Stage { device: loader.device.clone(), layers });
         }
         progress(architecture.layers, architecture.layers);
-        let last = Loader { device: devices.last().unwrap_or(loader.device), ..loader };
         let head = match architecture.head {
-            HeadWeights::Tied if last.device.same_device(loader.device) => embedding.clone(),
+            HeadWeights::Tied if last.device.same_device(first.device) => embedding.clone(),
             HeadWeights::Tied => last.matrix(TensorName::Embedding)?,
             HeadWeights::Untied => last.matrix(TensorName::Head)?,
         };
@@ -73,8 +69,13 @@ impl Model {
             head: Linear::new(head, None),
             eps: architecture.rms_norm_eps as f32,
             rotary: RotaryTable::new(architecture),
-            dtype: loader.dtype,
+            dtype: first.dtype,
         })
+    }
+
+    /// The device of the first layers, where a step begins.
+    pub(super) fn first_device(&self) -> &Device {
+        &self.stages[0].device
     }
 
     /// Runs the batch and returns the logits of its wanted rows, row-major `(wanted, vocab)`.
@@ -85,10 +86,10 @@ impl Model {
         batch: &FlatBatch,
         sequences: &mut [&mut CachedSequence],
     ) -> candle_core::Result<Vec<f32>> {
-        let first = &self.stages[0].device;
-        let ids = Tensor::new(batch.tokens.as_slice(), first)?;
+        let first = self.first_device().clone();
+        let ids = Tensor::new(batch.tokens.as_slice(), &first)?;
         let mut x = self.embedding.rows(&ids, self.dtype)?; // (tokens, hidden)
-        let (cos, sin) = self.rotary.rows(&batch.positions, first)?;
+        let (cos, sin) = self.rotary.rows(&batch.positions, &first)?;
         let rotations = Rotations { cos: cos.to_dtype(self.dtype)?, sin: sin.to_dtype(self.dtype)? };
         for Stage { device, layers } in &self.stages {
             // Only a step's rows travel from device to device; nothing is copied within one.

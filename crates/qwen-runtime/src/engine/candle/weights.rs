@@ -9,7 +9,6 @@ use crate::engine::weight_form::WeightForm;
 use crate::error::RuntimeError;
 
 /// Loads tensors in the types that an engine computes with.
-#[derive(Clone, Copy)]
 pub(super) struct Loader<'a> {
     pub(super) checkpoint: &'a Checkpoint,
     pub(super) device: &'a Device,
