@@ -23,10 +23,10 @@ fn main() -> ExitCode {
     let (mut cli, matches) = Cli::read();
     let done = match cli.command.take() {
         Some(Command::Settings) => return setting_list::print(),
-        Some(Command::Doctor(arguments)) => Doctor::new(cli, matches).run(&arguments),
+        Some(Command::Doctor(arguments)) => Doctor::new(matches).run(&arguments),
         Some(Command::Health) => health::run(&cli.server),
         Some(Command::Ctl(arguments)) => ctl::run(arguments, cli.admin),
-        None => Settings::try_from(cli.clone()).and_then(|settings| serve(settings, Doctor::new(cli, matches))),
+        None => Settings::try_from(cli).and_then(|settings| serve(settings, Doctor::new(matches))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,7 +28,7 @@ pub use store::StoreArgs;
 /// CarePath's chat service: answers patients' questions over HTTP. Every setting is a flag and an
 /// environment variable; a .env file in the working directory is read, and an empty variable counts
 /// as not set.
-#[derive(Debug, Clone, Parser)]
+#[derive(Debug, Parser)]
 #[command(name = "chat-server", version)]
 pub struct Cli {
     /// What to do instead of serving.

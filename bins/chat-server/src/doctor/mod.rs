@@ -8,7 +8,7 @@ mod services;
 use std::io::Write;
 
 use anyhow::bail;
-use clap::ArgMatches;
+use clap::{ArgMatches, FromArgMatches};
 use serde_json::{Value, json};
 
 use crate::cli::{Cli, DoctorArgs};
@@ -18,15 +18,12 @@ use finding::{Finding, Verdict};
 
 /// Knows what was configured, and where.
 #[derive(Debug)]
-pub struct Doctor {
-    cli: Cli,
-    matches: ArgMatches,
-}
+pub struct Doctor(ArgMatches);
 
 impl Doctor {
-    /// For what was typed, and what it came from.
-    pub fn new(cli: Cli, matches: ArgMatches) -> Self {
-        Self { cli, matches }
+    /// For what was typed or set, and where.
+    pub fn new(matches: ArgMatches) -> Self {
+        Self(matches)
     }
 
     /// Prints what is found.
@@ -55,8 +52,8 @@ impl Doctor {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let mut findings = configuration::findings(&self.matches);
-        match Settings::try_from(self.cli.clone()) {
+        let mut findings = configuration::findings(&self.0);
+        match Cli::from_arg_matches(&self.0).map_err(anyhow::Error::from).and_then(Settings::try_from) {
             Ok(settings) => findings.extend(of_settings(&settings)),
             Err(error) => findings.push(Finding::problem("settings", format!("{error:#}"), "correct the setting")),
         }
