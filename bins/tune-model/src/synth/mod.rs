@@ -4,6 +4,7 @@ mod draw;
 mod exchange;
 mod names;
 mod patient;
+mod strange;
 mod symptoms;
 
 use llm_client::Role;

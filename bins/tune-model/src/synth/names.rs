@@ -2,6 +2,7 @@
 //! model must copy from the record instead of knowing them by heart.
 
 use super::draw::Draw;
+use super::strange::words;
 
 const DRUGS: &[&str] = &[
     "Metformin",
@@ -226,59 +227,6 @@ const SUBSTANCES: &[&str] = &[
 const REACTIONS: &[&str] =
     &["Rash", "Hives", "Swelling", "Anaphylaxis", "Nausea", "Wheezing", "Itching", "Vomiting", "Dizziness", "Cough"];
 const SEVERITIES: &[&str] = &["mild", "moderate", "severe"];
-
-const ONSETS: &[&str] = &[
-    "b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "x", "y", "z", "bl", "br",
-    "ch", "cl", "cr", "dr", "fl", "fr", "gl", "gr", "ph", "pl", "pr", "ps", "qu", "rh", "sc", "sh", "sl", "sp", "st",
-    "str", "sw", "th", "tr", "wh", "",
-];
-const VOWELS: &[&str] = &["a", "e", "i", "o", "u", "y", "ea", "ee", "ia", "ie", "io", "oo", "ou", "ae", "oe", "au"];
-const CODAS: &[&str] = &[
-    "", "", "", "", "b", "c", "ck", "d", "ff", "g", "l", "ll", "m", "mp", "n", "nd", "ng", "nt", "p", "r", "rd", "rt",
-    "s", "ss", "st", "t", "th", "tion", "sis", "x", "ly", "ing", "ed", "er", "al", "ic", "ated", "itis", "ment",
-    "ness",
-];
-
-/// Words of which classifications like ICD-10 and lists of products are made.
-const TERMS: &str = "unilateral bilateral primary secondary unspecified specified other without with complications \
-    complication osteoarthritis arthritis asthma uncomplicated persistent intermittent moderate mild severe acute chronic \
-    stage recurrent episode single remission partial full esophagitis gastritis bronchitis pneumonia infection infectious \
-    insufficiency failure disorder disorders of the and or due to in not elsewhere classified hyperglycemia hypoglycemia \
-    ketoacidosis nephropathy retinopathy polyneuropathy hyperlipidemia mixed pure hypercholesterolemia obesity morbid \
-    vitamin deficiency iron folate anemia thrombocytopenia atrial fibrillation flutter ventricular septal cardiac ischemic \
-    hemorrhagic stroke transient attack cerebral infarction malignant benign neoplasm breast prostate colon lung skin left \
-    right upper lower extremity joint pain low back lumbar cervical radiculopathy stenosis fracture sequela initial \
-    encounter subsequent personal history long term current use pregnancy postpartum allergic contact dermatitis \
-    urticaria eczema rhinitis sinusitis otitis media conjunctivitis cataract glaucoma macular degeneration migraine aura \
-    tension headache insomnia apnea sleep anxiety depressive bipolar schizophrenia dementia parkinson multiple sclerosis \
-    epilepsy seizure neuropathy kidney stone urinary tract cystitis prostatic hyperplasia thyroid hypothyroidism \
-    hyperthyroidism nodule diabetes type insulin dependent contrast media iodinated dye grass ragweed mold cats dogs \
-    horse feathers wool egg white fish shrimp crab lobster peanut walnut almond cashew hazelnut mustard celery lupin \
-    gluten lactose sulfite tartrazine inhaler solution suspension cream ointment gel lotion extended release delayed \
-    chewable sublingual nasal ophthalmic drops spray patch injection pen kit sodium potassium calcium magnesium chloride \
-    phosphate sulfate acetate maleate tartrate succinate hydrochloride evening night hours weeks before after bleeding";
-
-/// A term, or a word that nobody knows; a few are hard to say.
-fn word(draw: &mut Draw) -> String {
-    let letter = |draw: &mut Draw| char::from(b'a' + draw.between(0, 25) as u8);
-    if draw.chance(45) {
-        let terms: Vec<&str> = TERMS.split_whitespace().collect();
-        return draw.pick(&terms).to_owned();
-    }
-    if draw.chance(15) {
-        return (0..draw.between(2, 7)).map(|_| letter(draw)).collect();
-    }
-    let syllables = draw.weighted(&[25, 45, 30]) + 1;
-    (0..syllables).map(|_| format!("{}{}{}", draw.pick(ONSETS), draw.pick(VOWELS), draw.pick(CODAS))).collect()
-}
-
-/// Some words, of which the first has a capital.
-fn words(draw: &mut Draw, most: u32) -> String {
-    let words: Vec<String> = (0..draw.between(1, most)).map(|_| word(draw)).collect();
-    let mut text = words.join(if draw.chance(85) { " " } else { "-" });
-    text[..1].make_ascii_uppercase();
-    text
-}
 
 /// A made-up name.
 pub(crate) fn made_up(draw: &mut Draw) -> String {
