@@ -113,6 +113,9 @@ impl Fetch {
         for file in &missing {
             transfer.bring(file).await?;
         }
+        for file in &files {
+            transfer::clear_unfinished(&transfer.layout, file);
+        }
         confirm(&transfer.layout, &commit, &files, kind)?;
         snapshot::publish(&transfer.layout, &commit, &files)?;
         Ok(commit)

@@ -40,6 +40,11 @@ pub(crate) fn is_there(layout: &Layout, file: &ListedFile) -> bool {
     fs::metadata(layout.blob(&file.digest)).is_ok_and(|blob| blob.is_file() && blob.len() == file.size)
 }
 
+/// Throws away what earlier downloads have left of a file that is there.
+pub(crate) fn clear_unfinished(layout: &Layout, file: &ListedFile) {
+    partial::clear(layout, file);
+}
+
 impl Transfer {
     /// Brings `file`, or waits until another process has.
     pub(crate) async fn bring(self: &Arc<Self>, file: &ListedFile) -> Result<(), CacheError> {

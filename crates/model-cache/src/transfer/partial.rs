@@ -161,6 +161,14 @@ pub(super) fn largest(layout: &Layout, file: &ListedFile) -> Option<(PathBuf, u6
         .max_by_key(|(_, bytes)| *bytes)
 }
 
+/// Throws away what was left of a file that is whole: an owner that is killed between giving the bytes their name and
+/// removing their folder leaves the record behind.
+pub(super) fn clear(layout: &Layout, file: &ListedFile) {
+    for folder in left_by_all(layout, file) {
+        let _ = fs::remove_dir_all(folder);
+    }
+}
+
 /// The folders of all owners of a file.
 fn left_by_all(layout: &Layout, file: &ListedFile) -> impl Iterator<Item = PathBuf> {
     let folders = fs::read_dir(layout.partials()).into_iter().flatten().flatten().map(|entry| entry.path());

@@ -99,6 +99,26 @@ async fn given_up_again_and_again() {
     assert!(left.is_empty(), "nothing unfinished is left: {left:?}");
 }
 
+/// One that is killed when a file has its name, and before the record of it is gone, leaves that record behind.
+#[tokio::test]
+async fn the_record_of_a_file_that_is_whole_is_cleared() {
+    let (hub, dir) = (hub(&SMALL, vec![]), tempdir().unwrap());
+    let cache = online(dir.path(), &hub);
+    cache.fetch(&spec(MODEL), &|_| ()).await.unwrap();
+    let repo = disk::repo(dir.path(), MODEL);
+    std::fs::remove_dir_all(repo.join("snapshots")).unwrap();
+    for blob in disk::names(&repo.join("blobs")) {
+        let folder = repo.join("partial").join(format!("{blob}.0f1e2d3c"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("ranges"), [0; 8]).unwrap();
+    }
+    hub.forget();
+    assert_eq!(resumed_bytes(&cache).await, 0, "what is whole needs no bytes");
+    assert_eq!(hub.sent(WEIGHTS), 0);
+    let left = disk::names(&repo.join("partial"));
+    assert!(left.is_empty(), "nothing unfinished is left: {left:?}");
+}
+
 /// A time limit is an interruption like the others.
 #[tokio::test]
 async fn a_time_limit_ends_it_and_the_next_fetch_goes_on() {
