@@ -41,7 +41,7 @@ pub(crate) struct SynthArguments {
     #[arg(long, default_value_t = 1000)]
     pub(crate) patients: u64,
 
-    /// What is asked about [default: everything but reactions].
+    /// What is asked about [default: everything but person].
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND", default_values_t = Kind::usual(), hide_default_value = true)]
     pub(crate) kinds: Vec<Kind>,
 
@@ -170,7 +170,7 @@ pub(crate) struct EvalArguments {
     #[arg(long, default_value_t = 500)]
     pub(crate) questions: usize,
 
-    /// What is asked about [default: everything but reactions].
+    /// What is asked about [default: everything but person].
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND", default_values_t = Kind::usual(), hide_default_value = true)]
     pub(crate) kinds: Vec<Kind>,
 

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 TEXTS = [
-    "Allergies: Penicillin (Rash, mild)\nWhat does Penicillin do to me?",
+    "Patient: female, born 1994\nAllergies: Penicillin (Rash, mild)\nWhen was I born?",
     "Current medications:\n- Zorvimab 35mg: Take 1 tablet at bedtime\nWhat are my current medications?",
     "I have chest pain.",
 ]

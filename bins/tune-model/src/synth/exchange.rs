@@ -56,14 +56,14 @@ pub(crate) enum Kind {
     Symptom,
     /// To read back what was written: practice in copying, which answers from a record are made of.
     Repeat,
-    /// What a substance does to the patient: asked only where it is named, for fine-tuning.
-    Reaction,
+    /// Whose record it is: asked only where it is named, for fine-tuning.
+    Person,
 }
 
 impl Kind {
     /// What is asked unless it is told otherwise.
     pub(crate) fn usual() -> Vec<Self> {
-        Self::value_variants().iter().copied().filter(|kind| *kind != Self::Reaction).collect()
+        Self::value_variants().iter().copied().filter(|kind| *kind != Self::Person).collect()
     }
 }
 
@@ -89,7 +89,7 @@ const WEIGHTS: &[(Kind, u32)] = &[
     (Kind::Unknown, 5),
     (Kind::Symptom, 15),
     (Kind::Repeat, 12),
-    (Kind::Reaction, 25),
+    (Kind::Person, 25),
 ];
 
 const MEDICATIONS: &[&str] = &[
@@ -187,13 +187,15 @@ const CHANGE: &[&str] = &[
 ];
 const REPEAT: &[&str] =
     &["Read this back to me:", "Repeat after me:", "Please write this down as it is:", "Say this again:"];
-const REACTION: &[&str] = &[
-    "What does {} do to me?",
-    "What happens if I get {}?",
-    "How does my body respond to {}?",
-    "what reaction did i have to {}",
-    "Which symptoms does {} cause for me?",
-    "What happened when I was given {}?",
+const PERSON: &[&str] = &[
+    "Whose record is this?",
+    "Who am I?",
+    "When was I born?",
+    "What is my year of birth?",
+    "how old am i in your file",
+    "Is my sex recorded?",
+    "Am I listed as a man or a woman?",
+    "Which patient are you talking about?",
 ];
 const UNKNOWN: &[&str] = &[
     "my blood type",
@@ -259,7 +261,11 @@ impl Exchange {
                 words(kind, draw.pick(UNKNOWN_FORMS).replace("{}", what), "That is not in the record.", answer)
             }
             Kind::Repeat => repeat(draw),
-            Kind::Reaction => reaction(draw, patient),
+            Kind::Person => {
+                let answer = format!("Your record lists:\nPatient: {}", patient.person);
+                let thought = "They ask about: Patient. I list what the record says.";
+                words(kind, draw.pick(PERSON).to_owned(), thought, answer)
+            }
             Kind::Symptom => {
                 let (question, symptom, disposition) = symptoms::question(draw);
                 Self {
@@ -345,20 +351,6 @@ fn repeat(draw: &mut Draw) -> Exchange {
     let lines = format!("- {}", draw.several(count, line).join("\n- "));
     let question = format!("{}\n{lines}", draw.pick(REPEAT));
     words(Kind::Repeat, question, "I repeat the lines.", lines)
-}
-
-fn reaction(draw: &mut Draw, patient: &Patient) -> Exchange {
-    let known = patient.allergies.len() as u32;
-    let found = (known > 0 && !draw.chance(15)).then(|| &patient.allergies[draw.between(0, known.max(1) - 1) as usize]);
-    let substance = found.map_or_else(|| names::substance(draw), |allergy| allergy.substance.clone());
-    let found = found.or_else(|| patient.allergies.iter().find(|allergy| allergy.substance == substance));
-    let answer = match found.map(|allergy| allergy.reaction) {
-        Some(Some(reaction)) => format!("Your record names this reaction to {substance}: {reaction}."),
-        Some(None) => format!("Your record lists an allergy to {substance}, without the reaction."),
-        None => format!("Your record lists no allergy to {substance}."),
-    };
-    let question = draw.pick(REACTION).replace("{}", &substance);
-    words(Kind::Reaction, question, "I look for the substance among the allergies.", answer)
 }
 
 fn lab(draw: &mut Draw, patient: &Patient) -> Exchange {

@@ -36,8 +36,8 @@ const TITLES: &[&str] =
 
 /// What the patient reacts to.
 pub(crate) struct Allergy {
-    pub(crate) substance: String,
-    pub(crate) reaction: Option<&'static str>,
+    substance: String,
+    reaction: Option<&'static str>,
     severity: Option<&'static str>,
 }
 
@@ -71,6 +71,8 @@ pub(crate) struct Visit {
 
 /// What a record says, in the words in which a prompt shows it.
 pub(crate) struct Patient {
+    /// Sex and year of birth.
+    pub(crate) person: String,
     pub(crate) allergies: Vec<Allergy>,
     pub(crate) conditions: Vec<String>,
     pub(crate) medications: Vec<Medication>,
@@ -86,9 +88,11 @@ impl Patient {
         let conditions = draw_conditions(draw);
         let medications = draw_medications(draw);
         let visits = draw_visits(draw);
+        let (sex, word) = *draw.pick(&[&("F", "female"), &("M", "male")]);
+        let born = draw.between(1935, 2006);
         let patient = json!({
-            "sex": draw.pick(&["F", "M"]),
-            "dob": format!("{}-{:02}-{:02}", draw.between(1935, 2006), draw.between(1, 12), draw.between(1, 28)),
+            "sex": sex,
+            "dob": format!("{born}-{:02}-{:02}", draw.between(1, 12), draw.between(1, 28)),
             "allergies": allergies.iter().map(|(entry, _)| entry).collect::<Vec<_>>(),
             "conditions": conditions.iter().map(|(entry, _)| entry).collect::<Vec<_>>(),
             "medications": medications.iter().map(|(entry, _)| entry).collect::<Vec<_>>(),
@@ -103,6 +107,7 @@ impl Patient {
             summary_metadata: Document::new(),
         };
         Self {
+            person: format!("{word}, born {born}"),
             allergies: allergies.into_iter().map(|(_, allergy)| allergy).collect(),
             conditions: conditions.into_iter().map(|(_, text)| text).collect(),
             medications: medications.into_iter().map(|(_, medication)| medication).collect(),
