@@ -3,13 +3,14 @@
 # benchmark, as tables.
 #
 #   deploy/gpu/check.sh [cuda|cuda:1|cuda:0-3|metal]
+#   FEATURE=flash-attn deploy/gpu/check.sh [cuda|…]      the same with FlashAttention-2
 #
 # Needs Rust and, for cuda, the CUDA toolkit (nvcc) and a driver. Models have random weights: nothing is downloaded.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 device=${1:-cuda}
-feature=${device%%:*}
-case $feature in
+feature=${FEATURE:-${device%%:*}}
+case ${device%%:*} in
   cuda | metal) ;;
   *) echo "usage: deploy/gpu/check.sh [cuda|cuda:1|cuda:0-3|metal]" >&2; exit 2 ;;
 esac

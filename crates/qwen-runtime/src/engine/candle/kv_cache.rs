@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use crate::TokenId;
 use crate::checkpoint::Architecture;
@@ -133,20 +133,6 @@ impl KvCache {
         let longest = all.max_by_key(|sequence| common(sequence));
         longest.map_or_else(|| Ok(CachedSequence::default()), |sequence| sequence.fork(common(sequence)))
     }
-}
-
-/// The causal mask of `tokens` new positions after `past` old ones, `(tokens, past + tokens)`;
-/// `None` for one token, which sees everything.
-pub(super) fn causal_mask(tokens: usize, past: usize, device: &Device) -> Result<Option<Tensor>> {
-    if tokens == 1 {
-        return Ok(None);
-    }
-    let row = |token: usize| {
-        let visible = past + token + 1;
-        (0..past + tokens).map(move |position| if position < visible { 0.0 } else { f32::NEG_INFINITY })
-    };
-    let values: Vec<f32> = (0..tokens).flat_map(row).collect();
-    Tensor::from_vec(values, (tokens, past + tokens), device).map(Some)
 }
 
 /// Bytes that one token takes in the cache.

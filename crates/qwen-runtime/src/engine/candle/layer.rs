@@ -1,9 +1,10 @@
 //! One decoder layer of Qwen3: attention with normed heads, and a gated feed-forward part.
 
-use candle_core::{D, DType, Device, Tensor};
-use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
+use candle_core::{Device, Tensor};
+use candle_nn::ops::{rms_norm, silu};
 use candle_nn::rotary_emb::rope_thd;
 
+use super::attention::attend;
 use super::kv_cache::CachedSequence;
 use super::linear::Linear;
 use super::weights::Loader;
@@ -43,7 +44,7 @@ pub(super) struct Rows {
     pub(super) start: usize,
     /// Number of rows.
     pub(super) len: usize,
-    /// `(len, past + len)`; absent for a single token.
+    /// `(len, past + len)`; absent for a single token, and where the kernel has its own.
     pub(super) mask: Option<Tensor>,
 }
 
@@ -122,7 +123,7 @@ impl DecoderLayer {
         for (rows, sequence) in batch.iter().zip(sequences) {
             let of = |tensor: &Tensor| tensor.narrow(0, rows.start, rows.len);
             let (keys, values) = sequence.append(self.index, &of(&key)?, &of(&value)?)?;
-            attended.push(self.attend(&of(&query)?, &keys, &values, rows.mask.as_ref())?);
+            attended.push(attend(&of(&query)?, &keys, &values, rows.mask.as_ref())?);
         }
         let attended = Tensor::cat(&attended, 0)?; // (tokens, heads * head_dim)
         let x = (x + self.output.forward(&attended)?)?;
@@ -130,44 +131,5 @@ impl DecoderLayer {
         let normed = rms_norm(&x, &self.feed_forward_norm, self.eps)?;
         let gated = (silu(&self.gate.forward(&normed)?)? * self.up.forward(&normed)?)?;
         x + self.down.forward(&gated)?
-    }
-
-    /// Attention of one sequence. The query heads of a group share their keys, so they are laid
-    /// side by side as rows of one product and no key is copied.
-    ///
-    /// `query` is `(tokens, heads, head_dim)`, `keys` and `values` are
-    /// `(kv_heads, positions, head_dim)`; the result is `(tokens, heads * head_dim)`.
-    fn attend(
-        &self,
-        query: &Tensor,
-        keys: &Tensor,
-        values: &Tensor,
-        mask: Option<&Tensor>,
-    ) -> candle_core::Result<Tensor> {
-        let HeadShape { heads, kv_heads, head_dim } = self.shape;
-        let tokens = query.dim(0)?;
-        let group = heads / kv_heads;
-        let query = query
-            .reshape((tokens, kv_heads, group, head_dim))?
-            .permute((1, 2, 0, 3))?
-            .contiguous()?
-            .reshape((kv_heads, group * tokens, head_dim))?;
-        let scale = 1.0 / (head_dim as f64).sqrt();
-        let scores = (query.matmul(&keys.t()?)? * scale)?; // (kv_heads, group * tokens, positions)
-        let scores = scores.to_dtype(DType::F32)?;
-        let scores = match mask {
-            Some(mask) => {
-                let positions = scores.dim(D::Minus1)?;
-                let by_head = scores.reshape((kv_heads, group, tokens, positions))?.broadcast_add(mask)?;
-                by_head.reshape((kv_heads, group * tokens, positions))?
-            }
-            None => scores,
-        };
-        let weights = softmax_last_dim(&scores)?.to_dtype(values.dtype())?;
-        weights
-            .matmul(values)? // (kv_heads, group * tokens, head_dim)
-            .reshape((kv_heads, group, tokens, head_dim))?
-            .permute((2, 0, 1, 3))?
-            .reshape((tokens, heads * head_dim))
     }
 }

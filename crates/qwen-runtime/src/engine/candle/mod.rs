@@ -2,6 +2,7 @@
 //!
 //! The one module that knows candle.
 
+mod attention;
 mod device;
 mod kv_cache;
 mod layer;
@@ -123,7 +124,7 @@ impl CandleEngine {
             flat.positions.extend((past..past + len).map(|position| position as u32));
             let first_wanted = len - step.logits.rows(len);
             flat.wanted.extend((start + first_wanted..start + len).map(|row| row as u32));
-            let mask = kv_cache::causal_mask(len, past, self.model.first_device())?;
+            let mask = attention::causal_mask(len, past, (self.model.first_device(), self.dtype))?;
             flat.rows.push(Rows { start, len, mask });
         }
         self.require_room(0, flat.tokens.len())?;
