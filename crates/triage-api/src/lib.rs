@@ -57,6 +57,7 @@ mod seed;
 mod service;
 mod shadow;
 mod sql_failure;
+mod sql_migrations;
 pub mod sqlite;
 mod switchboard;
 mod trace_id;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
 
 use super::failure::{STORE, store_error};
 use crate::error::StoreError;
 use crate::sql_failure::unavailable;
+use crate::sql_migrations::migrator;
 
 /// How long a caller waits for a connection, a new one included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -20,7 +20,11 @@ const STATEMENT_TIMEOUT: &str = "10s";
 /// Connections of one server to the database.
 const CONNECTIONS: u32 = 8;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+const MIGRATIONS: [(&str, &str); 3] = [
+    ("records", include_str!("../../migrations/postgres/0001_records.sql")),
+    ("conversations", include_str!("../../migrations/postgres/0002_conversations.sql")),
+    ("decisions", include_str!("../../migrations/postgres/0003_decisions.sql")),
+];
 
 /// An open database; clones share its connections.
 #[derive(Debug, Clone)]
@@ -35,7 +39,7 @@ impl Database {
         let options = options(url)?;
         let opened = async {
             let pool = pool.connect_with(options).await?;
-            MIGRATIONS.run(&pool).await?;
+            migrator(&MIGRATIONS).run(&pool).await?;
             Ok(Self { pool })
         };
         opened.await.map_err(|error| store_error(STORE, &error))

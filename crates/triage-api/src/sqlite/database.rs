@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection, Sqlite, Transaction};
 
 use super::failure::{lost_a_race, store_error};
 use crate::error::StoreError;
 use crate::sql_failure::unavailable;
+use crate::sql_migrations::migrator;
 
 /// How long a statement waits for a lock that another process holds, and a caller for a connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -18,7 +18,11 @@ const READERS: u32 = 4;
 /// What failures of the file as a whole are called.
 const STORE: &str = "sqlite";
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+const MIGRATIONS: [(&str, &str); 3] = [
+    ("records", include_str!("../../migrations/sqlite/0001_records.sql")),
+    ("conversations", include_str!("../../migrations/sqlite/0002_conversations.sql")),
+    ("decisions", include_str!("../../migrations/sqlite/0003_decisions.sql")),
+];
 
 /// An open database file; clones share its connections.
 #[derive(Debug, Clone)]
@@ -62,7 +66,7 @@ impl Database {
         let writer =
             pool(1).before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }));
         let writer = writer.connect_with(options.clone()).await?;
-        MIGRATIONS.run(&writer).await?;
+        migrator(&MIGRATIONS).run(&writer).await?;
         let readers = pool(READERS).connect_with(options).await?;
         Ok(Self { readers, writer })
     }
