@@ -3,8 +3,8 @@
 #
 #   ci/cuda.sh          clippy over the crates that compute, with the features cuda and flash-attn; candle's kernels are
 #                       left out: a script stands in for nvcc and writes empty files; two minutes
-#   ci/cuda.sh slow     kernels and programs are compiled and linked, with NVIDIA's compiler and libraries from Python's
-#                       package index (1 GB) and an empty library in place of the driver; half an hour
+#   ci/cuda.sh slow     candle's kernels and qwen-bench are compiled and linked, with NVIDIA's compiler and libraries from
+#                       Python's package index (1 GB) and an empty library in place of the driver; a quarter of an hour
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/checkers.sh
@@ -21,7 +21,6 @@ if [ "$what" = quick ]; then
     -- -D warnings
 fi
 
-features=chat-server/cuda,qwen-bench/cuda,tune-model/cuda
 python=$target/cuda-slow/bin/python
 environment "$target/cuda-slow" nvidia-cuda-{nvcc,runtime,crt,nvrtc,cccl}==13.0.* nvidia-nvvm==13.0.* nvidia-cublas==13.0.* \
   nvidia-curand
@@ -31,13 +30,13 @@ export CUDA_HOME NVCC=$CUDA_HOME/bin/nvcc PATH=$CUDA_HOME/bin:$PATH LIBRARY_PATH
 ln -sfn lib "$CUDA_HOME/lib64"
 for library in "$CUDA_HOME"/lib/lib*.so.*; do ln -sf "${library##*/}" "${library%%.so.*}.so"; done
 # The driver's functions, as cudarc names them, and nothing in them.
-cudarc=$(cargo metadata --locked --format-version 1 --features "$features" | "$python" -c '
+cudarc=$(cargo metadata --locked --format-version 1 --features qwen-bench/cuda | "$python" -c '
 import json, pathlib, sys
 packages = json.load(sys.stdin)["packages"]
 print(next(pathlib.Path(one["manifest_path"]).parent for one in packages if one["name"] == "cudarc"))')
 grep -rhoE '\bcu[A-Z][A-Za-z0-9_]*' "$cudarc/src/driver/sys" | sort -u | sed 's/.*/void &(void) {}/' |
   cc -shared -fPIC -Wl,-soname,libcuda.so.1 -x c -o "$CUDA_HOME/lib/libcuda.so" -
-# Apart from the programs that run here.
+# Apart from the program that runs here.
 export CARGO_TARGET_DIR=$target/cuda
-cargo build --release --locked --features "$features" --bin chat-server --bin qwen-bench --bin tune-model
-ls -l "$CARGO_TARGET_DIR"/release/{chat-server,qwen-bench,tune-model}
+cargo build --release --locked -p qwen-bench --features cuda
+ls -l "$CARGO_TARGET_DIR/release/qwen-bench"

@@ -9,7 +9,7 @@
 #   ci/peers.sh procedures CarePath's procedures, one after the other
 #   ci/peers.sh terraform  the Terraform code against its providers' schemas, and checkov
 #   ci/peers.sh manifests  deploy/k8s against its schemas and checkov, and chat-server started as each overlay says
-#   ci/peers.sh cuda       programs for NVIDIA GPUs, compiled and linked on a machine that has none
+#   ci/peers.sh cuda       a program for NVIDIA GPUs, compiled and linked on a machine that has none
 #   ci/peers.sh quantize   llama.cpp's quantizer and ours (llama.cpp is built from source: 10 minutes and more)
 set -euo pipefail
 cd "$(dirname "$0")/.."
