@@ -28,7 +28,7 @@ pub(crate) fn publish(layout: &Layout, commit: &str, files: &[ListedFile]) -> Re
         }
         write::directory_of(&link)?;
         let blob = layout.blob(&file.digest);
-        replace(&link, |link| symlink(&target, link).or_else(|_| fs::hard_link(&blob, link)))
+        replace(layout.root(), &link, |link| symlink(&target, link).or_else(|_| fs::hard_link(&blob, link)))
             .map_err(|error| CacheError::io(&link, error))?;
     }
     Ok(())
@@ -39,11 +39,12 @@ pub(crate) fn refer(layout: &Layout, revision: &str, commit: &str) -> Result<(),
     write::atomically_by(layout.root(), &layout.reference(revision), commit.as_bytes())
 }
 
-/// Makes a link under a name of its own and renames it, so that the name is never without a file.
-fn replace(link: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+/// Makes a link under a name of its own in another folder of the volume and renames it: its name is never without a
+/// file, and a process that dies leaves none in the version, where every name is one of its files.
+fn replace(folder: &Path, link: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut name = link.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", Uuid::new_v4().simple()));
-    let temporary = link.with_file_name(name);
+    let temporary = folder.join(name);
     make(&temporary).and_then(|()| fs::rename(&temporary, link)).or_else(|error| {
         let _ = fs::remove_file(&temporary);
         // Another process may have made the same link meanwhile.
