@@ -4,7 +4,7 @@
 #   ci/cuda.sh          clippy over the crates that compute, with the features cuda and flash-attn; candle's kernels are
 #                       left out: a script stands in for nvcc and writes empty files; two minutes
 #   ci/cuda.sh slow     candle's kernels and qwen-bench are compiled and linked, with NVIDIA's compiler and libraries from
-#                       Python's package index (1 GB) and an empty library in place of the driver; a quarter of an hour
+#                       Python's package index (1 GB) and an empty library in place of the driver; half an hour
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/checkers.sh
