@@ -22,8 +22,8 @@ if [ "$what" = quick ]; then
 fi
 
 python=$target/cuda-slow/bin/python
-environment "$target/cuda-slow" nvidia-cuda-{nvcc,runtime,crt,nvrtc,cccl}==13.0.* nvidia-nvvm==13.0.* nvidia-cublas==13.0.* \
-  nvidia-curand
+packages=(nvidia-cuda-{nvcc,runtime,crt,nvrtc,cccl}==13.0.* nvidia-nvvm==13.0.* nvidia-cublas==13.0.* nvidia-curand)
+environment "$target/cuda-slow" "${packages[@]}" || { echo "cuda: no packages: ${packages[*]}" >&2; exit 1; }
 CUDA_HOME=$(echo "$target"/cuda-slow/lib/python3*/site-packages/nvidia/cu13)
 export CUDA_HOME NVCC=$CUDA_HOME/bin/nvcc PATH=$CUDA_HOME/bin:$PATH LIBRARY_PATH=$CUDA_HOME/lib
 # The wheels bring libraries under their numbered names alone.

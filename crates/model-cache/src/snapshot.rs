@@ -1,11 +1,9 @@
 //! Owns what makes bytes a version of a model: the links of a commit's folder, and the commit of a branch.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-
-use uuid::Uuid;
 
 use crate::layout::Layout;
 use crate::listing::ListedFile;
@@ -28,8 +26,12 @@ pub(crate) fn publish(layout: &Layout, commit: &str, files: &[ListedFile]) -> Re
         }
         write::directory_of(&link)?;
         let blob = layout.blob(&file.digest);
-        replace(layout.root(), &link, |link| symlink(&target, link).or_else(|_| fs::hard_link(&blob, link)))
-            .map_err(|error| CacheError::io(&link, error))?;
+        let make = |link: &Path| symlink(&target, link).or_else(|_| fs::hard_link(&blob, link));
+        match write::made_by(layout.root(), &link, make) {
+            // Another process may have made the same link meanwhile.
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(CacheError::io(&link, error)),
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -37,17 +39,4 @@ pub(crate) fn publish(layout: &Layout, commit: &str, files: &[ListedFile]) -> Re
 /// Says which commit a branch or tag is, and with that, when it was last asked.
 pub(crate) fn refer(layout: &Layout, revision: &str, commit: &str) -> Result<(), CacheError> {
     write::atomically_by(layout.root(), &layout.reference(revision), commit.as_bytes())
-}
-
-/// Makes a link under a name of its own in another folder of the volume and renames it: its name is never without a
-/// file, and a process that dies leaves none in the version, where every name is one of its files.
-fn replace(folder: &Path, link: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
-    let mut name = link.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", Uuid::new_v4().simple()));
-    let temporary = folder.join(name);
-    make(&temporary).and_then(|()| fs::rename(&temporary, link)).or_else(|error| {
-        let _ = fs::remove_file(&temporary);
-        // Another process may have made the same link meanwhile.
-        if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
-    })
 }

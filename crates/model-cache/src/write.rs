@@ -1,7 +1,7 @@
 //! Owns writing small files of the cache so that nobody ever sees half of one. Must not know what stands in them.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use uuid::Uuid;
@@ -17,12 +17,16 @@ pub(crate) fn atomically(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
 /// leave one.
 pub(crate) fn atomically_by(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
     directory_of(path)?;
+    made_by(folder, path, |temporary| fs::write(temporary, bytes)).map_err(|error| CacheError::io(path, error))
+}
+
+/// The same for what `make` makes under the name that it is given.
+pub(crate) fn made_by(folder: &Path, path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", Uuid::new_v4().simple()));
     let temporary = folder.join(name);
-    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
+    make(&temporary).and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
-        CacheError::io(path, error)
     })
 }
 

@@ -40,9 +40,10 @@ pub(crate) fn is_there(layout: &Layout, file: &ListedFile) -> bool {
     fs::metadata(layout.blob(&file.digest)).is_ok_and(|blob| blob.is_file() && blob.len() == file.size)
 }
 
-/// Throws away what earlier downloads have left of a file that is there.
+/// Throws away what earlier downloads have left of a file that is there: one that is killed between giving the bytes
+/// their name and removing their folder leaves the record behind.
 pub(crate) fn clear_unfinished(layout: &Layout, file: &ListedFile) {
-    partial::clear(layout, file);
+    partial::clear(layout, file, None);
 }
 
 impl Transfer {

@@ -54,9 +54,7 @@ impl Partial {
             adopt(&left, &folder, lease.predecessor()).map_err(|error| space::failed(&folder, error))?;
         }
         // Nobody goes on with what others left of the same file; one of them who still writes keeps what is open.
-        for other in left_by_all(layout, file).filter(|other| *other != folder) {
-            let _ = fs::remove_dir_all(other);
-        }
+        clear(layout, file, Some(&folder));
         let path = folder.join(BYTES);
         write::directory_of(&path)?;
         let open = |path: &Path| {
@@ -161,10 +159,9 @@ pub(super) fn largest(layout: &Layout, file: &ListedFile) -> Option<(PathBuf, u6
         .max_by_key(|(_, bytes)| *bytes)
 }
 
-/// Throws away what was left of a file that is whole: an owner that is killed between giving the bytes their name and
-/// removing their folder leaves the record behind.
-pub(super) fn clear(layout: &Layout, file: &ListedFile) {
-    for folder in left_by_all(layout, file) {
+/// Throws away what was left of a file, but for the folder `kept`.
+pub(super) fn clear(layout: &Layout, file: &ListedFile, kept: Option<&Path>) {
+    for folder in left_by_all(layout, file).filter(|folder| Some(folder.as_path()) != kept) {
         let _ = fs::remove_dir_all(folder);
     }
 }
