@@ -11,7 +11,7 @@ pub(crate) struct Avx2;
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const COLUMNS: usize = 4;
-    const PAIR_COLUMNS: usize = 2;
+    const PAIR_COLUMNS: usize = 3;
     type F = __m256;
     type I = __m256i;
 

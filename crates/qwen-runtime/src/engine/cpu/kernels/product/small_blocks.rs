@@ -71,7 +71,13 @@ kernel! {
         // SAFETY: as for `super_product`.
         unsafe {
             if tokens <= S::COLUMNS {
-                with_columns!(tokens, N => small_tile::<S, Q, AHEAD, 1, N>([group], (0, blocks, blocks), a, [out]));
+                // Where a vector is less than a line, a second way through all blocks would find them in the cache, and
+                // memory would have nothing to do meanwhile.
+                let at_once = if S::LANES < ROWS { 1 } else { blocks };
+                for from in (0..blocks).step_by(at_once) {
+                    let run = (from, blocks.min(from + at_once), blocks);
+                    with_columns!(tokens, N => small_tile::<S, Q, AHEAD, 1, N>([group], run, a, [out]));
+                }
                 return;
             }
             for from in (0..blocks).step_by(RUN) {
