@@ -195,10 +195,11 @@ kernel! {
         const ROUND: f32 = 12_582_912.0;
         for ((row, values), scale) in row.chunks(B::LEN).zip(values.chunks_mut(B::LEN)).zip(scales) {
             let mut largest = [0.0_f32; ROWS];
-            for part in row.chunks(ROWS) {
-                for (largest, value) in largest.iter_mut().zip(part) {
-                    let size = value.abs();
-                    *largest = if size > *largest { size } else { *largest };
+            // Blocks are whole numbers of 16. Of a known length, the sixteen stay in registers.
+            for part in row.as_chunks::<ROWS>().0 {
+                for lane in 0..ROWS {
+                    let size = part[lane].abs();
+                    largest[lane] = if size > largest[lane] { size } else { largest[lane] };
                 }
             }
             let largest = largest.iter().fold(0.0_f32, |most, &value| if value > most { value } else { most });

@@ -12,6 +12,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const COLUMNS: usize = 4;
     const PAIR_COLUMNS: usize = 3;
+    const HOLDS_WEIGHTS: bool = false;
     type F = __m256;
     type I = __m256i;
 
@@ -132,17 +133,26 @@ impl Simd for Avx2 {
         w
     }
     #[inline(always)]
-    unsafe fn dot_signed<const V: usize>(w: &[[__m256i; 8]; V], a: *const i8, _negative_sum: i32) -> [__m256i; V] {
+    unsafe fn dot_signed<const V: usize, const N: usize>(
+        w: &[[__m256i; 8]; V],
+        a: *const i8,
+        stride: usize,
+        _negative_sums: [i32; N],
+    ) -> [[__m256i; V]; N] {
         // The instruction wants one side unsigned: |w| · (a with w's sign). A pair is at most
-        // 2 · 128 · 127, which just fits.
-        let mut totals = unsafe { [_mm256_setzero_si256(); V] };
+        // 2 · 128 · 127, which just fits. Weights come one by one and meet all tokens, since 16
+        // registers hold neither all weights nor what they are without sign.
+        let mut totals = unsafe { [[_mm256_setzero_si256(); V]; N] };
         for group in 0..8 {
-            unsafe {
-                let activations = _mm256_set1_epi32(a.add(4 * group).cast::<i32>().read_unaligned());
-                for v in 0..V {
-                    let weights = w[v][group];
-                    let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(activations, weights));
-                    totals[v] = _mm256_add_epi32(totals[v], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+            for v in 0..V {
+                unsafe {
+                    let (weights, sizes) = (w[v][group], _mm256_abs_epi8(w[v][group]));
+                    for n in 0..N {
+                        let at = a.add(n * stride + 4 * group).cast::<i32>();
+                        let signed = _mm256_sign_epi8(_mm256_set1_epi32(at.read_unaligned()), weights);
+                        let fours = _mm256_madd_epi16(_mm256_maddubs_epi16(sizes, signed), _mm256_set1_epi16(1));
+                        totals[n][v] = _mm256_add_epi32(totals[n][v], fours);
+                    }
                 }
             }
         }

@@ -12,6 +12,7 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     const COLUMNS: usize = 8;
     const PAIR_COLUMNS: usize = 6;
+    const HOLDS_WEIGHTS: bool = true;
     type F = __m512;
     type I = __m512i;
 
@@ -119,9 +120,21 @@ impl Simd for Avx512 {
         unsafe { _mm512_xor_si512(w, _mm512_set1_epi8(-128)) }
     }
     #[inline(always)]
-    unsafe fn dot_signed<const V: usize>(w: &[[__m512i; 8]; V], a: *const i8, negative_sum: i32) -> [__m512i; V] {
-        // The 128 that each weight has too much is taken off at the start.
-        unsafe { Self::dot([_mm512_slli_epi32::<7>(_mm512_set1_epi32(negative_sum)); V], w, a, 255) }
+    unsafe fn dot_signed<const V: usize, const N: usize>(
+        w: &[[__m512i; 8]; V],
+        a: *const i8,
+        stride: usize,
+        negative_sums: [i32; N],
+    ) -> [[__m512i; V]; N] {
+        let mut dots = unsafe { [[_mm512_setzero_si512(); V]; N] };
+        for n in 0..N {
+            // The 128 that each weight has too much is taken off at the start.
+            unsafe {
+                let start = _mm512_slli_epi32::<7>(_mm512_set1_epi32(negative_sums[n]));
+                dots[n] = Self::dot([start; V], w, a.add(n * stride), 255);
+            }
+        }
+        dots
     }
     #[inline(always)]
     unsafe fn dot_pairs(sum: __m512i, w: __m512i, a: i32) -> __m512i {

@@ -214,8 +214,14 @@ pub(super) trait SmallBlocks {
     const BLOCK: usize;
     /// Eight vectors of the 32 columns, ready for [`SmallBlocks::dot`].
     unsafe fn weights<S: Simd>(block: *const u8, lane: usize) -> [S::I; 8];
-    /// Their dot products, of `V` vectors of rows, with 32 activations whose sum is `-negative_sum`.
-    unsafe fn dot<S: Simd, const V: usize>(w: &[[S::I; 8]; V], a: *const i8, negative_sum: i32) -> [S::I; V];
+    /// Their dot products, of `V` vectors of rows, with 32 activations of each of `N` tokens, `stride` apart, whose sums
+    /// are `-negative_sums`.
+    unsafe fn dot<S: Simd, const V: usize, const N: usize>(
+        w: &[[S::I; 8]; V],
+        a: *const i8,
+        stride: usize,
+        negative_sums: [i32; N],
+    ) -> [[S::I; V]; N];
 }
 
 pub(crate) struct Q80;
@@ -235,9 +241,14 @@ impl SmallBlocks for Q80 {
         }
     }
     #[inline(always)]
-    unsafe fn dot<S: Simd, const V: usize>(w: &[[S::I; 8]; V], a: *const i8, negative_sum: i32) -> [S::I; V] {
+    unsafe fn dot<S: Simd, const V: usize, const N: usize>(
+        w: &[[S::I; 8]; V],
+        a: *const i8,
+        stride: usize,
+        negative_sums: [i32; N],
+    ) -> [[S::I; V]; N] {
         // SAFETY: the caller's.
-        unsafe { S::dot_signed(w, a, negative_sum) }
+        unsafe { S::dot_signed(w, a, stride, negative_sums) }
     }
 }
 
@@ -252,10 +263,22 @@ impl SmallBlocks for Q40 {
         unsafe { nibbles::<S>(block, lane) }
     }
     #[inline(always)]
-    unsafe fn dot<S: Simd, const V: usize>(w: &[[S::I; 8]; V], a: *const i8, negative_sum: i32) -> [S::I; V] {
-        // A stored weight is 8 too much.
+    unsafe fn dot<S: Simd, const V: usize, const N: usize>(
+        w: &[[S::I; 8]; V],
+        a: *const i8,
+        stride: usize,
+        negative_sums: [i32; N],
+    ) -> [[S::I; V]; N] {
         // SAFETY: the caller's.
-        unsafe { S::dot([S::shl::<3>(S::splat_i(negative_sum)); V], w, a, 15) }
+        unsafe {
+            let mut dots = [[S::splat_i(0); V]; N];
+            for n in 0..N {
+                // A stored weight is 8 too much.
+                let start = S::shl::<3>(S::splat_i(negative_sums[n]));
+                dots[n] = S::dot([start; V], w, a.add(n * stride), 15);
+            }
+            dots
+        }
     }
 }
 

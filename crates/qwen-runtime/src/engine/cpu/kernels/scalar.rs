@@ -11,6 +11,7 @@ impl Simd for Scalar {
     const LANES: usize = 1;
     const COLUMNS: usize = 4;
     const PAIR_COLUMNS: usize = 2;
+    const HOLDS_WEIGHTS: bool = true;
     type F = f32;
     type I = u32;
 
@@ -125,13 +126,20 @@ impl Simd for Scalar {
         w
     }
     #[inline(always)]
-    unsafe fn dot_signed<const V: usize>(w: &[[u32; 8]; V], a: *const i8, _negative_sum: i32) -> [u32; V] {
-        let mut totals = [0; V];
-        for (total, w) in totals.iter_mut().zip(w) {
-            for (index, &weight) in w.map(u32::to_le_bytes).as_flattened().iter().enumerate() {
-                // SAFETY: the caller's pointer is good for 32 bytes.
-                let product = i32::from(weight as i8) * i32::from(unsafe { a.add(index).read() });
-                *total = (*total as i32 + product) as u32;
+    unsafe fn dot_signed<const V: usize, const N: usize>(
+        w: &[[u32; 8]; V],
+        a: *const i8,
+        stride: usize,
+        _negative_sums: [i32; N],
+    ) -> [[u32; V]; N] {
+        let mut totals = [[0; V]; N];
+        for (n, totals) in totals.iter_mut().enumerate() {
+            for (total, w) in totals.iter_mut().zip(w) {
+                for (index, &weight) in w.map(u32::to_le_bytes).as_flattened().iter().enumerate() {
+                    // SAFETY: the caller's pointer is good for 32 bytes of each token.
+                    let product = i32::from(weight as i8) * i32::from(unsafe { a.add(n * stride + index).read() });
+                    *total = (*total as i32 + product) as u32;
+                }
             }
         }
         totals

@@ -20,6 +20,8 @@ pub(crate) trait Simd {
     const COLUMNS: usize;
     /// The same for a tile of two groups.
     const PAIR_COLUMNS: usize;
+    /// Whether the registers hold 32 columns of weights beside a tile's results.
+    const HOLDS_WEIGHTS: bool;
     type F: Copy;
     type I: Copy;
 
@@ -66,9 +68,14 @@ pub(crate) trait Simd {
     ) -> [Self::I; V];
     /// Signed bytes made ready for [`Simd::dot_signed`].
     unsafe fn signed(w: Self::I) -> Self::I;
-    /// The dot products of 32 signed weights, as [`Simd::signed`] left them, with 32 activations
-    /// whose sum is `-negative_sum`.
-    unsafe fn dot_signed<const V: usize>(w: &[[Self::I; 8]; V], a: *const i8, negative_sum: i32) -> [Self::I; V];
+    /// The dot products of 32 signed weights, as [`Simd::signed`] left them, with 32 activations of
+    /// each of `N` tokens, `stride` apart, whose sums are `-negative_sums`.
+    unsafe fn dot_signed<const V: usize, const N: usize>(
+        w: &[[Self::I; 8]; V],
+        a: *const i8,
+        stride: usize,
+        negative_sums: [i32; N],
+    ) -> [[Self::I; V]; N];
     /// `sum + w.0 · a.0 + w.1 · a.1` for pairs of `i16`, the same `a` for all lanes.
     unsafe fn dot_pairs(sum: Self::I, w: Self::I, a: i32) -> Self::I;
 

@@ -35,7 +35,7 @@ impl Job {
     /// a long stretch of memory, and few at the end, so that none waits long for another. Mostly
     /// even numbers, for kernels that do two tasks at a time.
     fn share(&self, left: usize) -> usize {
-        let share = left / (2 * self.threads);
+        let share = left * 3 / (4 * self.threads);
         if share < 2 { 1 } else { share.next_multiple_of(2) }
     }
 }

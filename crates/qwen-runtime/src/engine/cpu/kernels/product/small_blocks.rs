@@ -33,19 +33,32 @@ unsafe fn small_tile<S: Simd, Q: SmallBlocks, const AHEAD: usize, const V: usize
                 for v in 0..V {
                     let at = groups[v].add(plane(blocks) + index * Q::BLOCK);
                     if AHEAD > 0 {
-                        for line in 0..Q::BLOCK / 64 {
+                        // Every line once, and as many for each vector of rows.
+                        let (now, times, lines) = (lane / S::LANES, ROWS / S::LANES, Q::BLOCK / 64);
+                        for line in now * lines / times..(now + 1) * lines / times {
                             S::prefetch(at.wrapping_add(AHEAD + 64 * line));
                         }
                     }
                     w[v] = Q::weights::<S>(at, lane);
                     d[v] = S::load_f16(groups[v].cast::<u16>().add(ROWS * index + lane));
                 }
-                for n in 0..N {
-                    let sum = a.sums.add(n * a.sum_stride + index).read();
-                    let dots = Q::dot::<S, V>(&w, a.values.add(n * a.stride + index * SMALL), sum);
+                let mut add = |n: usize, dots: [S::I; V]| {
                     let scale = S::splat(a.scales.add(n * a.scale_stride + index).read());
                     for v in 0..V {
                         totals[n][v] = S::fma(S::mul(S::to_f(dots[v]), scale), d[v], totals[n][v]);
+                    }
+                };
+                let values = a.values.add(index * SMALL);
+                let sum = |n: usize| a.sums.add(n * a.sum_stride + index).read();
+                if S::HOLDS_WEIGHTS {
+                    for n in 0..N {
+                        let [dots] = Q::dot::<S, V, 1>(&w, values.add(n * a.stride), a.stride, [sum(n)]);
+                        add(n, dots);
+                    }
+                } else {
+                    let dots = Q::dot::<S, V, N>(&w, values, a.stride, std::array::from_fn(sum));
+                    for n in 0..N {
+                        add(n, dots[n]);
                     }
                 }
             }
@@ -74,10 +87,12 @@ kernel! {
                 // Where a vector is less than a line, a second way through all blocks would find them in the cache, and
                 // memory would have nothing to do meanwhile.
                 let at_once = if S::LANES < ROWS { 1 } else { blocks };
-                for from in (0..blocks).step_by(at_once) {
-                    let run = (from, blocks.min(from + at_once), blocks);
-                    with_columns!(tokens, N => small_tile::<S, Q, AHEAD, 1, N>([group], run, a, [out]));
-                }
+                with_columns!(tokens, N => {
+                    for from in (0..blocks).step_by(at_once) {
+                        let run = (from, blocks.min(from + at_once), blocks);
+                        small_tile::<S, Q, AHEAD, 1, N>([group], run, a, [out]);
+                    }
+                });
                 return;
             }
             for from in (0..blocks).step_by(RUN) {

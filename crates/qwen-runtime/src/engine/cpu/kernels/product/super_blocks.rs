@@ -10,12 +10,14 @@ const AHEAD: usize = 4096;
 /// For so few tiles a block is unpacked again for each: that waits for memory less than a panel does.
 pub(super) const FEW_TILES: usize = 8;
 
-/// Asks for the share of 32 columns, number `part`, in a block at `block`.
+/// Asks for a part of a block at `block` while the 32 columns number `part` of the rows from `lane` on are read from
+/// another. Every line is asked for once, and as many for each of them: memory always has something to do.
 #[inline(always)]
-unsafe fn ask<S: Simd, Q: SuperBlocks>(block: *const u8, part: usize) {
-    for line in 0..Q::BLOCK / 8 / 64 {
+unsafe fn ask<S: Simd, Q: SuperBlocks>(block: *const u8, part: usize, lane: usize) {
+    let (now, times, lines) = (lane / S::LANES * 8 + part, ROWS / S::LANES * 8, Q::BLOCK / 64);
+    for line in now * lines / times..(now + 1) * lines / times {
         // SAFETY: any address may be asked for.
-        unsafe { S::prefetch(block.wrapping_add(part * (Q::BLOCK / 8) + 64 * line)) };
+        unsafe { S::prefetch(block.wrapping_add(64 * line)) };
     }
 }
 
@@ -33,7 +35,7 @@ impl<Q: SuperBlocks> SuperBlockSource<Q> for Block {
     unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8] {
         // SAFETY: the caller's, as for the four below.
         unsafe {
-            ask::<S, Q>(self.at.wrapping_add(AHEAD), part);
+            ask::<S, Q>(self.at.wrapping_add(AHEAD), part, lane);
             Q::weights::<S>(*self, part, lane)
         }
     }
@@ -143,7 +145,7 @@ impl<Q: SuperBlocks> SuperBlockSource<Q> for FirstUse<'_> {
     unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8] {
         // SAFETY: as for the panel itself, here and below.
         unsafe {
-            ask::<S, Q>(self.later, part);
+            ask::<S, Q>(self.later, part, lane);
             SuperBlockSource::<Q>::weights::<S>(self.panel, part, lane)
         }
     }
