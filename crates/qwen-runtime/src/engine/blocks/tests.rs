@@ -62,8 +62,9 @@ struct Model {
     /// The rows of each block.
     cache: Vec<[u64; BLOCK_LEN]>,
     token_of_row: HashMap<u64, TokenId>,
-    /// Whether a sequence was ever truncated: blocks after one that was rewritten cannot be found.
-    truncated: bool,
+    /// Whether a full block was ever written into, after its sequence had lost tokens or as the last
+    /// of a fork: then the blocks after it cannot be found.
+    rewritten: bool,
 }
 
 impl Model {
@@ -73,7 +74,7 @@ impl Model {
             sequences: BTreeMap::new(),
             cache: vec![[0; BLOCK_LEN]; BLOCKS],
             token_of_row: HashMap::new(),
-            truncated: false,
+            rewritten: false,
         }
     }
 
@@ -94,7 +95,7 @@ impl Model {
                 assert_eq!(made.is_ok(), self.sequences.len() < MAX_SEQUENCES);
                 if let Ok((id, cached)) = made {
                     assert!(
-                        if self.truncated { cached <= longest } else { cached == longest },
+                        if self.rewritten { cached <= longest } else { cached == longest },
                         "{cached} of {longest}"
                     );
                     self.sequences.insert(id, tokens[..cached].to_vec());
@@ -111,7 +112,6 @@ impl Model {
                     assert!(done.is_err());
                     return;
                 };
-                self.truncated |= tokens.len() > length;
                 tokens.truncate(length);
                 done.unwrap();
             }
@@ -134,6 +134,7 @@ impl Model {
             parts.into_iter().map(|(place, tokens)| (self.at(place), tokens)).collect();
         let step: Vec<_> = parts.iter().map(|(&id, tokens)| (id, tokens.len())).collect();
         let before = (self.tables(), self.pool.free_tokens());
+        let owned: Vec<_> = self.findable().filter(|&block| self.pool.store.owners(block) > 0).collect();
         let copies = match self.pool.reserve(&step) {
             Ok(copies) => copies,
             Err(error) => {
@@ -148,6 +149,7 @@ impl Model {
                 return;
             }
         };
+        self.rewritten |= owned.iter().any(|&block| self.pool.store.findable_by(block).is_none());
         for BlockCopy { from, to, tokens } in copies {
             let (rows, own) = (self.cache[from.index()], &mut self.cache[to.index()]);
             own.fill(0);
@@ -237,6 +239,16 @@ proptest! {
     ) {
         play(operations.into_iter().filter(|operation| !matches!(operation, Operation::Truncate(..))).collect());
     }
+}
+
+#[test]
+fn what_followed_a_block_that_was_rewritten_is_not_found() {
+    use Operation::*;
+    let six = vec![0; 2 * BLOCK_LEN];
+    let rewrite = [Allocate, Step(vec![(0, six)]), Fork(0, 1), Free(0), Step(vec![(0, vec![1])])];
+    // Its content comes back in another block, under another name than the one that the second half knows.
+    let again = [Allocate, Step(vec![(1, vec![0; BLOCK_LEN])]), Resume(vec![0; 2 * BLOCK_LEN + 1])];
+    play(rewrite.into_iter().chain(again).collect());
 }
 
 /// Appends tokens to a sequence, as a step does.
