@@ -11,6 +11,9 @@ use crate::checkpoint::{Architecture, HeadWeights, TensorName};
 use crate::engine::rope::RotaryTable;
 use crate::error::RuntimeError;
 
+/// Groups of rows of the head whose products are made before they are written to the logits.
+const HEAD_GROUPS: usize = 64;
+
 /// The weights, and what every step needs beside them.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -122,13 +125,18 @@ impl Model {
         // A row of logits is made of pieces of 16; a thread writes its piece of every row.
         let pieces: Vec<Chunks<'_, f32>> = out.into_iter().map(|row| Chunks::new(row, ROWS)).collect();
         team.run(head.groups(), &|range| {
-            let mut product = vec![0.0; wanted.len() * ROWS];
-            for index in range {
-                product.fill(0.0);
-                RowGroup::add_products(set.0, activations, [(head.group(weights, index), &mut *product)]);
-                for (pieces, product) in pieces.iter().zip(product.chunks_exact(ROWS)) {
-                    let to = pieces.take(index);
-                    to.copy_from_slice(&product[..to.len()]);
+            let mut products = vec![0.0; HEAD_GROUPS.min(range.len()) * wanted.len() * ROWS];
+            for first in range.clone().step_by(HEAD_GROUPS) {
+                let indices = first..range.end.min(first + HEAD_GROUPS);
+                products.fill(0.0);
+                let out = products.chunks_exact_mut(wanted.len() * ROWS);
+                let groups = indices.clone().map(|index| head.group(weights, index));
+                RowGroup::add_products(set.0, activations, groups.zip(out));
+                for (index, product) in indices.zip(products.chunks_exact(wanted.len() * ROWS)) {
+                    for (pieces, product) in pieces.iter().zip(product.chunks_exact(ROWS)) {
+                        let to = pieces.take(index);
+                        to.copy_from_slice(&product[..to.len()]);
+                    }
                 }
             }
         });

@@ -46,8 +46,9 @@ impl<'a> RowGroup<'a> {
         precision
     }
 
-    /// Adds each group times all activations to its results, `[token][16 rows]`. Groups that come
-    /// one after another share the work of loading activations, where that pays.
+    /// Adds each group times all activations to its results, `[token][16 rows]`. Two groups are multiplied together
+    /// where that pays: one of the first half and one of the second, so that each half is read from its start to its
+    /// end.
     ///
     /// # Panics
     /// When a group's bytes or results do not fit the activations, or these lack the precision.
@@ -56,22 +57,16 @@ impl<'a> RowGroup<'a> {
         activations: &Activations,
         groups: impl IntoIterator<Item = (Self, &'a mut [f32])>,
     ) {
-        let mut groups = groups.into_iter();
-        while let Some((first, out)) = groups.next() {
-            if !first.pairs(set, activations.tokens()) {
-                first.add_product(set, activations, out);
-                continue;
+        let mut groups: Vec<(Self, &mut [f32])> = groups.into_iter().collect();
+        for alike in groups.chunk_by_mut(|(one, _), (next, _)| one.dtype == next.dtype) {
+            let half = if alike[0].0.pairs(set, activations.tokens()) { alike.len() / 2 } else { 0 };
+            let (first, others) = alike.split_at_mut(half);
+            let (second, alone) = others.split_at_mut(half);
+            for ((first, out), (second, other)) in first.iter_mut().zip(second) {
+                Self::add_pair([*first, *second], set, activations, [out, other]);
             }
-            match groups.next() {
-                Some((second, other)) if second.dtype == first.dtype => {
-                    Self::add_pair([first, second], set, activations, [out, other]);
-                }
-                second => {
-                    first.add_product(set, activations, out);
-                    if let Some((second, other)) = second {
-                        second.add_product(set, activations, other);
-                    }
-                }
+            for (group, out) in alone {
+                group.add_product(set, activations, out);
             }
         }
     }
@@ -83,9 +78,10 @@ impl<'a> RowGroup<'a> {
                 #[cfg(target_arch = "x86_64")]
                 KernelSet::Avx512 => tokens > FEW_TILES * Avx512::COLUMNS,
                 #[cfg(target_arch = "x86_64")]
-                // Its 16 registers are full with a tile of one group.
-                KernelSet::Avx2 => false,
-                _ => tokens > FEW_TILES * Scalar::COLUMNS,
+                // Its 16 registers are full with a tile of one group. With one token they aren't, and two groups give
+                // memory two places to answer for.
+                KernelSet::Avx2 => tokens == 1,
+                _ => tokens == 1 || tokens > FEW_TILES * Scalar::COLUMNS,
             }
     }
 
@@ -121,17 +117,15 @@ impl<'a> RowGroup<'a> {
         pair.iter().zip(&out).for_each(|(group, out)| group.check(activations, out));
         let (columns, tokens) = (activations.columns(), activations.tokens());
         let groups = pair.map(|group| group.bytes.as_ptr());
-        // Two neighbours are followed by two more, two of different matrices by a neighbour each.
         let len = pair[0].bytes.len();
-        let ahead = if pair[0].bytes.as_ptr_range().end == groups[1] { 2 * len } else { len };
         let out = out.each_mut().map(|out| out.as_mut_ptr());
         let (supers, smalls) = (|| activations.supers(), || activations.smalls());
         // SAFETY: as for one group.
         unsafe {
             match pair[0].dtype {
-                StoredType::Q4K => super_pair_product::<Q4K>(set, groups, ahead, columns, supers(), tokens, out),
-                StoredType::Q5K => super_pair_product::<Q5K>(set, groups, ahead, columns, supers(), tokens, out),
-                StoredType::Q6K => super_pair_product::<Q6K>(set, groups, ahead, columns, supers(), tokens, out),
+                StoredType::Q4K => super_pair_product::<Q4K>(set, groups, len, columns, supers(), tokens, out),
+                StoredType::Q5K => super_pair_product::<Q5K>(set, groups, len, columns, supers(), tokens, out),
+                StoredType::Q6K => super_pair_product::<Q6K>(set, groups, len, columns, supers(), tokens, out),
                 StoredType::Q8_0 => small_pair_product::<Q80>(set, groups, columns, smalls(), tokens, out),
                 StoredType::Q4_0 => small_pair_product::<Q40>(set, groups, columns, smalls(), tokens, out),
                 StoredType::F32 | StoredType::F16 | StoredType::BF16 => unreachable!("dense groups do not pair"),

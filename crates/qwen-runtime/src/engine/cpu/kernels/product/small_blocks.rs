@@ -1,6 +1,6 @@
 //! Products of blocks of 32 columns with one real scale.
 
-use super::QuantizedPlaces;
+use super::{QuantizedPlaces, ask};
 use crate::engine::cpu::kernels::formats::{SMALL, SmallBlocks, plane};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
@@ -8,7 +8,7 @@ use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 const RUN: usize = 8;
 
 /// How far ahead memory is asked for weights that are read once.
-const AHEAD: usize = 4096;
+const AHEAD: usize = 8192;
 
 /// Adds blocks `from..to` of each of `V` groups to `N` tokens' results.
 #[inline(always)]
@@ -33,11 +33,7 @@ unsafe fn small_tile<S: Simd, Q: SmallBlocks, const AHEAD: usize, const V: usize
                 for v in 0..V {
                     let at = groups[v].add(plane(blocks) + index * Q::BLOCK);
                     if AHEAD > 0 {
-                        // Every line once, and as many for each vector of rows.
-                        let (now, times, lines) = (lane / S::LANES, ROWS / S::LANES, Q::BLOCK / 64);
-                        for line in now * lines / times..(now + 1) * lines / times {
-                            S::prefetch(at.wrapping_add(AHEAD + 64 * line));
-                        }
+                        ask::<S>(at.wrapping_add(AHEAD), Q::BLOCK, lane / S::LANES, ROWS / S::LANES);
                     }
                     w[v] = Q::weights::<S>(at, lane);
                     d[v] = S::load_f16(groups[v].cast::<u16>().add(ROWS * index + lane));
@@ -71,6 +67,14 @@ unsafe fn small_tile<S: Simd, Q: SmallBlocks, const AHEAD: usize, const V: usize
     }
 }
 
+/// Runs of blocks for a few tokens. Where a vector is less than a line, a second way through all blocks would find them
+/// in the cache, and memory would have nothing to do meanwhile.
+#[inline(always)]
+fn few_tokens_runs<S: Simd>(blocks: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    let at_once = if S::LANES < ROWS { 1 } else { blocks };
+    (0..blocks).step_by(at_once).map(move |from| (from, blocks.min(from + at_once), blocks))
+}
+
 kernel! {
     /// Adds a group of small blocks times `tokens` columns of activations to `out`, `[token][16 rows]`.
     unsafe fn small_product<S, Q: SmallBlocks>(
@@ -84,12 +88,8 @@ kernel! {
         // SAFETY: as for `super_product`.
         unsafe {
             if tokens <= S::COLUMNS {
-                // Where a vector is less than a line, a second way through all blocks would find them in the cache, and
-                // memory would have nothing to do meanwhile.
-                let at_once = if S::LANES < ROWS { 1 } else { blocks };
                 with_columns!(tokens, N => {
-                    for from in (0..blocks).step_by(at_once) {
-                        let run = (from, blocks.min(from + at_once), blocks);
+                    for run in few_tokens_runs::<S>(blocks) {
                         small_tile::<S, Q, AHEAD, 1, N>([group], run, a, [out]);
                     }
                 });
@@ -117,7 +117,8 @@ kernel! {
 }
 
 kernel! {
-    /// The same for two groups, so that each activation is loaded once for both.
+    /// The same for two groups: for many tokens, so that each activation is loaded once for both; for one, so that
+    /// memory answers for two places at once.
     unsafe fn small_pair_product<S, Q: SmallBlocks>(
         groups: [*const u8; 2],
         columns: usize,
@@ -128,6 +129,12 @@ kernel! {
         let blocks = columns / SMALL;
         // SAFETY: as for `super_product`, of either group.
         unsafe {
+            if tokens == 1 {
+                for run in few_tokens_runs::<S>(blocks) {
+                    small_tile::<S, Q, AHEAD, 2, 1>(groups, run, a, out);
+                }
+                return;
+            }
             for from in (0..blocks).step_by(RUN) {
                 let run = (from, blocks.min(from + RUN), blocks);
                 let mut token = 0;

@@ -1,6 +1,6 @@
 //! Products of K-quants: blocks of 256 columns with whole scales for each 16 or 32.
 
-use super::QuantizedPlaces;
+use super::{QuantizedPlaces, ask};
 use crate::engine::cpu::kernels::formats::{Block, SMALL, SUPER, SuperBlocks};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
@@ -10,15 +10,11 @@ const AHEAD: usize = 4096;
 /// For so few tiles a block is unpacked again for each: that waits for memory less than a panel does.
 pub(super) const FEW_TILES: usize = 8;
 
-/// Asks for a part of a block at `block` while the 32 columns number `part` of the rows from `lane` on are read from
-/// another. Every line is asked for once, and as many for each of them: memory always has something to do.
+/// Asks for a part of a block while the 32 columns number `part` of the rows from `lane` on are read from another.
 #[inline(always)]
-unsafe fn ask<S: Simd, Q: SuperBlocks>(block: *const u8, part: usize, lane: usize) {
-    let (now, times, lines) = (lane / S::LANES * 8 + part, ROWS / S::LANES * 8, Q::BLOCK / 64);
-    for line in now * lines / times..(now + 1) * lines / times {
-        // SAFETY: any address may be asked for.
-        unsafe { S::prefetch(block.wrapping_add(64 * line)) };
-    }
+unsafe fn ask_for_part<S: Simd, Q: SuperBlocks>(block: *const u8, part: usize, lane: usize) {
+    // SAFETY: any address may be asked for.
+    unsafe { ask::<S>(block, Q::BLOCK, lane / S::LANES * 8 + part, ROWS / S::LANES * 8) }
 }
 
 /// Where a tile's weights come from: the group itself, or a panel unpacked from it.
@@ -35,7 +31,7 @@ impl<Q: SuperBlocks> SuperBlockSource<Q> for Block {
     unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8] {
         // SAFETY: the caller's, as for the four below.
         unsafe {
-            ask::<S, Q>(self.at.wrapping_add(AHEAD), part, lane);
+            ask_for_part::<S, Q>(self.at.wrapping_add(AHEAD), part, lane);
             Q::weights::<S>(*self, part, lane)
         }
     }
@@ -145,7 +141,7 @@ impl<Q: SuperBlocks> SuperBlockSource<Q> for FirstUse<'_> {
     unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8] {
         // SAFETY: as for the panel itself, here and below.
         unsafe {
-            ask::<S, Q>(self.later, part, lane);
+            ask_for_part::<S, Q>(self.later, part, lane);
             SuperBlockSource::<Q>::weights::<S>(self.panel, part, lane)
         }
     }
@@ -288,29 +284,37 @@ kernel! {
 }
 
 kernel! {
-    /// The same for two groups, so that each activation is loaded once for both. The groups that
-    /// come next are `ahead` bytes behind them.
+    /// The same for two groups, `out` and all: for many tokens, so that each activation is loaded once for both; for
+    /// one, so that memory answers for two places at once. Each group is followed by the one that comes next there,
+    /// `len` bytes on.
     unsafe fn super_pair_product<S, Q: SuperBlocks>(
         groups: [*const u8; 2],
-        ahead: usize,
+        len: usize,
         columns: usize,
         a: QuantizedPlaces,
         tokens: usize,
         out: [*mut f32; 2],
     ) {
         let blocks = columns / SUPER;
-        let mut panels = [Panel::EMPTY; 2];
         // SAFETY: as for `super_product`, of either group.
         unsafe {
+            if tokens == 1 {
+                for index in 0..blocks {
+                    let [first, second] = groups.map(|group| Q::block(group, index, blocks));
+                    super_tile::<S, Q, Block, 2, 1>([&first, &second], index, a, out);
+                }
+                return;
+            }
+            let mut panels = [Panel::EMPTY; 2];
             for index in 0..blocks {
-                let blocks_here = [Q::block(groups[0], index, blocks), Q::block(groups[1], index, blocks)];
+                let blocks_here = groups.map(|group| Q::block(group, index, blocks));
                 for (panel, block) in panels.iter_mut().zip(blocks_here) {
                     panel.fill::<S, Q>(block);
                 }
                 let [first, second] = &panels;
                 let first_use = [
-                    FirstUse { panel: first, later: blocks_here[0].at.wrapping_add(ahead) },
-                    FirstUse { panel: second, later: blocks_here[1].at.wrapping_add(ahead) },
+                    FirstUse { panel: first, later: blocks_here[0].at.wrapping_add(len) },
+                    FirstUse { panel: second, later: blocks_here[1].at.wrapping_add(len) },
                 ];
                 let mut token = 0;
                 while token < tokens {

@@ -236,13 +236,15 @@ proptest! {
     }
 
     #[test]
-    fn groups_share_activations(seed: u64, count in 2_usize..=3, rows in 1_usize..=3, tokens in 20_usize..=80) {
+    fn groups_are_multiplied_together(
+        seed: u64, count in 2_usize..=5, rows in 1_usize..=3, tokens in prop_oneof![Just(1_usize), 20_usize..=80]
+    ) {
         for dtype in TYPES {
             check(&vec![dtype; count], seed, 2, rows, tokens);
         }
         // Neighbours of different types, as the projections of a layer have them.
-        let mixed = [StoredType::Q4K, StoredType::Q6K, StoredType::Q6K];
-        check(&mixed[..count], seed, 2, rows, tokens);
+        let [q4, q6] = [StoredType::Q4K, StoredType::Q6K];
+        check(&[q4, q6, q6, q4, q4][..count], seed, 2, rows, tokens);
         check(&[StoredType::Q8_0, StoredType::Q4_0, StoredType::F16], seed, 9, rows, tokens);
     }
 
