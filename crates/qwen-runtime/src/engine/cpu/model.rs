@@ -11,8 +11,9 @@ use crate::checkpoint::{Architecture, HeadWeights, TensorName};
 use crate::engine::rope::RotaryTable;
 use crate::error::RuntimeError;
 
-/// Groups of rows of the head whose products are made before they are written to the logits.
-const HEAD_GROUPS: usize = 64;
+/// Products of a group of rows and a token that the head makes before they are written to the logits: they stay in the
+/// first-level cache.
+const HEAD_PRODUCTS: usize = 64;
 
 /// The weights, and what every step needs beside them.
 #[derive(Debug)]
@@ -125,9 +126,11 @@ impl Model {
         // A row of logits is made of pieces of 16; a thread writes its piece of every row.
         let pieces: Vec<Chunks<'_, f32>> = out.into_iter().map(|row| Chunks::new(row, ROWS)).collect();
         team.run(head.groups(), &|range| {
-            let mut products = vec![0.0; HEAD_GROUPS.min(range.len()) * wanted.len() * ROWS];
-            for first in range.clone().step_by(HEAD_GROUPS) {
-                let indices = first..range.end.min(first + HEAD_GROUPS);
+            // Two groups at least, since two may be multiplied together.
+            let at_once = (HEAD_PRODUCTS / wanted.len()).max(2).min(range.len());
+            let mut products = vec![0.0; at_once * wanted.len() * ROWS];
+            for first in range.clone().step_by(at_once) {
+                let indices = first..range.end.min(first + at_once);
                 products.fill(0.0);
                 let out = products.chunks_exact_mut(wanted.len() * ROWS);
                 let groups = indices.clone().map(|index| head.group(weights, index));
