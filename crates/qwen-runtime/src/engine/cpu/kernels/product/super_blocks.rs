@@ -4,7 +4,7 @@ use super::{QuantizedPlaces, ask};
 use crate::engine::cpu::kernels::formats::{Block, SMALL, SUPER, SuperBlocks};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
-/// How far ahead memory is asked for weights, so that it answers in time.
+/// How far ahead memory is asked for weights that many tokens meet, so that it answers in time.
 const AHEAD: usize = 4096;
 
 /// For so few tiles a block is unpacked again for each: that waits for memory less than a panel does.
@@ -30,10 +30,7 @@ impl<Q: SuperBlocks> SuperBlockSource<Q> for Block {
     #[inline(always)]
     unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8] {
         // SAFETY: the caller's, as for the four below.
-        unsafe {
-            ask_for_part::<S, Q>(self.at.wrapping_add(AHEAD), part, lane);
-            Q::weights::<S>(*self, part, lane)
-        }
+        unsafe { Q::weights::<S>(*self, part, lane) }
     }
     #[inline(always)]
     unsafe fn scale<S: Simd>(&self, index: usize, lane: usize) -> S::F {
@@ -129,37 +126,37 @@ impl<Q: SuperBlocks> SuperBlockSource<Q> for Panel {
     }
 }
 
-/// A panel for its first tile, which asks for the block that is unpacked later, little by little: all
-/// at once it would wait.
-struct FirstUse<'a> {
-    panel: &'a Panel,
+/// A source that asks, while its weights are read, for a block that is read later, little by little: all at once it
+/// would wait.
+struct Asking<'a, P> {
+    source: &'a P,
     later: *const u8,
 }
 
-impl<Q: SuperBlocks> SuperBlockSource<Q> for FirstUse<'_> {
+impl<Q: SuperBlocks, P: SuperBlockSource<Q>> SuperBlockSource<Q> for Asking<'_, P> {
     #[inline(always)]
     unsafe fn weights<S: Simd>(&self, part: usize, lane: usize) -> [S::I; 8] {
-        // SAFETY: as for the panel itself, here and below.
+        // SAFETY: as for the source itself, here and below.
         unsafe {
             ask_for_part::<S, Q>(self.later, part, lane);
-            SuperBlockSource::<Q>::weights::<S>(self.panel, part, lane)
+            self.source.weights::<S>(part, lane)
         }
     }
     #[inline(always)]
     unsafe fn scale<S: Simd>(&self, index: usize, lane: usize) -> S::F {
-        unsafe { SuperBlockSource::<Q>::scale::<S>(self.panel, index, lane) }
+        unsafe { self.source.scale::<S>(index, lane) }
     }
     #[inline(always)]
     unsafe fn minima<S: Simd>(&self, pair: usize, lane: usize) -> S::I {
-        unsafe { SuperBlockSource::<Q>::minima::<S>(self.panel, pair, lane) }
+        unsafe { self.source.minima::<S>(pair, lane) }
     }
     #[inline(always)]
     unsafe fn d<S: Simd>(&self, lane: usize) -> S::F {
-        unsafe { SuperBlockSource::<Q>::d::<S>(self.panel, lane) }
+        unsafe { self.source.d::<S>(lane) }
     }
     #[inline(always)]
     unsafe fn d_min<S: Simd>(&self, lane: usize) -> S::F {
-        unsafe { SuperBlockSource::<Q>::d_min::<S>(self.panel, lane) }
+        unsafe { self.source.d_min::<S>(lane) }
     }
 }
 
@@ -256,13 +253,15 @@ kernel! {
         // tokens; tiles never reach beyond `tokens`.
         unsafe {
             if tokens <= FEW_TILES * S::COLUMNS {
+                let ahead = if tokens <= 2 { S::AHEAD } else { AHEAD };
                 for index in 0..blocks {
                     let block = Q::block(group, index, blocks);
+                    let source = Asking { source: &block, later: block.at.wrapping_add(ahead) };
                     let mut token = 0;
                     while token < tokens {
                         let (a, out) = (a.token(token), out.add(token * ROWS));
                         let tile = (tokens - token).min(S::COLUMNS);
-                        with_columns!(tile, N => super_tile::<S, Q, Block, 1, N>([&block], index, a, [out]));
+                        with_columns!(tile, N => super_tile::<S, Q, Asking<'_, Block>, 1, N>([&source], index, a, [out]));
                         token += tile;
                     }
                 }
@@ -300,8 +299,10 @@ kernel! {
         unsafe {
             if tokens == 1 {
                 for index in 0..blocks {
-                    let [first, second] = groups.map(|group| Q::block(group, index, blocks));
-                    super_tile::<S, Q, Block, 2, 1>([&first, &second], index, a, out);
+                    let [first, second] = &groups.map(|group| Q::block(group, index, blocks));
+                    let asking = [first, second]
+                        .map(|block| Asking { source: block, later: block.at.wrapping_add(S::AHEAD) });
+                    super_tile::<S, Q, Asking<'_, Block>, 2, 1>(asking.each_ref(), index, a, out);
                 }
                 return;
             }
@@ -313,16 +314,16 @@ kernel! {
                 }
                 let [first, second] = &panels;
                 let first_use = [
-                    FirstUse { panel: first, later: blocks_here[0].at.wrapping_add(len) },
-                    FirstUse { panel: second, later: blocks_here[1].at.wrapping_add(len) },
+                    Asking { source: first, later: blocks_here[0].at.wrapping_add(len) },
+                    Asking { source: second, later: blocks_here[1].at.wrapping_add(len) },
                 ];
                 let mut token = 0;
                 while token < tokens {
                     let (a, out) = (a.token(token), [out[0].add(token * ROWS), out[1].add(token * ROWS)]);
                     let tile = (tokens - token).min(S::PAIR_COLUMNS);
                     if token == 0 {
-                        let sources = [&first_use[0], &first_use[1]];
-                        with_columns!(tile, N => super_tile::<S, Q, FirstUse<'_>, 2, N>(sources, index, a, out));
+                        let sources = first_use.each_ref();
+                        with_columns!(tile, N => super_tile::<S, Q, Asking<'_, Panel>, 2, N>(sources, index, a, out));
                     } else {
                         with_columns!(tile, N => super_tile::<S, Q, Panel, 2, N>([first, second], index, a, out));
                     }
