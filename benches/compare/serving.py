@@ -239,9 +239,10 @@ def large(arguments: argparse.Namespace, report: Report) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a GGUF file of the 0.6B shape")
-    parser.add_argument("--large", help="a GGUF file of the 4B shape")
-    parser.add_argument("--target", default=str(ROOT / "target"), help="where cargo built chat-server and qwen-bench")
+    # The server starts in a folder of its own.
+    parser.add_argument("--model", type=os.path.abspath, help="a GGUF file of the 0.6B shape")
+    parser.add_argument("--large", type=os.path.abspath, help="a GGUF file of the 4B shape")
+    parser.add_argument("--target", type=os.path.abspath, default=ROOT / "target", help="where cargo built the programs")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
