@@ -12,7 +12,6 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const COLUMNS: usize = 4;
     const PAIR_COLUMNS: usize = 3;
-    const AHEAD: usize = 4096;
     const HOLDS_WEIGHTS: bool = false;
     type F = __m256;
     type I = __m256i;

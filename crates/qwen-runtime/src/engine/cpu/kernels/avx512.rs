@@ -12,7 +12,6 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     const COLUMNS: usize = 8;
     const PAIR_COLUMNS: usize = 6;
-    const AHEAD: usize = 2048;
     const HOLDS_WEIGHTS: bool = true;
     type F = __m512;
     type I = __m512i;

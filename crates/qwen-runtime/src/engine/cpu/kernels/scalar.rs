@@ -11,7 +11,6 @@ impl Simd for Scalar {
     const LANES: usize = 1;
     const COLUMNS: usize = 4;
     const PAIR_COLUMNS: usize = 2;
-    const AHEAD: usize = 4096;
     const HOLDS_WEIGHTS: bool = true;
     type F = f32;
     type I = u32;

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(target_arch = "x86_64")]
+use raw_cpuid::{CacheParameter, CacheType, CpuId};
+
 use crate::error::RuntimeError;
 
 /// Instructions that the kernels of the CPU engine are compiled for.
@@ -18,7 +21,10 @@ pub enum KernelSet {
 
 /// A kernel set that this machine was found to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Detected(KernelSet);
+pub(crate) struct Detected {
+    set: KernelSet,
+    first_level: usize,
+}
 
 impl KernelSet {
     /// All that this machine has, the slowest first.
@@ -78,7 +84,11 @@ impl FromStr for KernelSet {
 impl Detected {
     /// The fastest set that this machine has.
     pub(crate) fn best() -> Self {
-        Self(KernelSet::available().into_iter().max().unwrap_or(KernelSet::Scalar))
+        Self::with(KernelSet::available().into_iter().max().unwrap_or(KernelSet::Scalar))
+    }
+
+    fn with(set: KernelSet) -> Self {
+        Self { set, first_level: first_level() }
     }
 
     /// `wanted`, if this machine has it.
@@ -88,10 +98,27 @@ impl Detected {
             let reason = format!("this machine has no {wanted}; it has {}", names.join(", "));
             return Err(RuntimeError::parameter("kernels", reason));
         }
-        Ok(Self(wanted))
+        Ok(Self::with(wanted))
     }
 
     pub(crate) fn set(self) -> KernelSet {
-        self.0
+        self.set
     }
+
+    /// Bytes of a core's first-level cache of data, 0 where the processor does not say.
+    pub(crate) fn first_level(self) -> usize {
+        self.first_level
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn first_level() -> usize {
+    let holds_data = |cache: &CacheParameter| cache.level() == 1 && cache.cache_type() == CacheType::Data;
+    let cache = CpuId::new().get_cache_parameters().and_then(|mut caches| caches.find(holds_data));
+    cache.map_or(0, |cache| cache.sets() * cache.associativity() * cache.coherency_line_size())
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn first_level() -> usize {
+    0
 }

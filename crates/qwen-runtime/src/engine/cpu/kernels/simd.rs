@@ -20,9 +20,6 @@ pub(crate) trait Simd {
     const COLUMNS: usize;
     /// The same for a tile of two groups.
     const PAIR_COLUMNS: usize;
-    /// How many bytes ahead memory is asked for super-blocks of weights that one or two tokens meet. Found by measuring:
-    /// with more the processor leaves out what it is asked for, with less memory answers too late.
-    const AHEAD: usize;
     /// Whether the registers hold 32 columns of weights beside a tile's results.
     const HOLDS_WEIGHTS: bool;
     type F: Copy;

@@ -7,13 +7,11 @@ use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 /// Blocks that meet all tokens before the next ones do: they stay in the first-level cache.
 const RUN: usize = 8;
 
-/// How far ahead memory is asked for weights that are read once.
-const AHEAD: usize = 8192;
-
-/// Adds blocks `from..to` of each of `V` groups to `N` tokens' results.
+/// Adds blocks `from..to` of each of `V` groups to `N` tokens' results, and asks for what is `ahead`, if that is wanted.
 #[inline(always)]
-unsafe fn small_tile<S: Simd, Q: SmallBlocks, const AHEAD: usize, const V: usize, const N: usize>(
+unsafe fn small_tile<S: Simd, Q: SmallBlocks, const V: usize, const N: usize>(
     groups: [*const u8; V],
+    ahead: Option<usize>,
     (from, to, blocks): (usize, usize, usize),
     a: QuantizedPlaces,
     out: [*mut f32; V],
@@ -32,8 +30,8 @@ unsafe fn small_tile<S: Simd, Q: SmallBlocks, const AHEAD: usize, const V: usize
                 let mut d = [S::splat(0.0); V];
                 for v in 0..V {
                     let at = groups[v].add(plane(blocks) + index * Q::BLOCK);
-                    if AHEAD > 0 {
-                        ask::<S>(at.wrapping_add(AHEAD), Q::BLOCK, lane / S::LANES, ROWS / S::LANES);
+                    if let Some(ahead) = ahead {
+                        ask::<S>(at.wrapping_add(ahead), Q::BLOCK, lane / S::LANES, ROWS / S::LANES);
                     }
                     w[v] = Q::weights::<S>(at, lane);
                     d[v] = S::load_f16(groups[v].cast::<u16>().add(ROWS * index + lane));
@@ -82,6 +80,7 @@ kernel! {
         columns: usize,
         a: QuantizedPlaces,
         tokens: usize,
+        ahead: usize,
         out: *mut f32,
     ) {
         let blocks = columns / SMALL;
@@ -90,7 +89,7 @@ kernel! {
             if tokens <= S::COLUMNS {
                 with_columns!(tokens, N => {
                     for run in few_tokens_runs::<S>(blocks) {
-                        small_tile::<S, Q, AHEAD, 1, N>([group], run, a, [out]);
+                        small_tile::<S, Q, 1, N>([group], Some(ahead), run, a, [out]);
                     }
                 });
                 return;
@@ -104,9 +103,9 @@ kernel! {
                     with_columns!(tile, N => {
                         // The first tile asks for the next run.
                         if token == 0 {
-                            small_tile::<S, Q, AHEAD, 1, N>([group], run, a, [out]);
+                            small_tile::<S, Q, 1, N>([group], Some(ahead), run, a, [out]);
                         } else {
-                            small_tile::<S, Q, 0, 1, N>([group], run, a, [out]);
+                            small_tile::<S, Q, 1, N>([group], None, run, a, [out]);
                         }
                     });
                     token += tile;
@@ -124,6 +123,7 @@ kernel! {
         columns: usize,
         a: QuantizedPlaces,
         tokens: usize,
+        ahead: usize,
         out: [*mut f32; 2],
     ) {
         let blocks = columns / SMALL;
@@ -131,7 +131,7 @@ kernel! {
         unsafe {
             if tokens == 1 {
                 for run in few_tokens_runs::<S>(blocks) {
-                    small_tile::<S, Q, AHEAD, 2, 1>(groups, run, a, out);
+                    small_tile::<S, Q, 2, 1>(groups, Some(ahead), run, a, out);
                 }
                 return;
             }
@@ -141,7 +141,7 @@ kernel! {
                 while token < tokens {
                     let tile = (tokens - token).min(S::PAIR_COLUMNS);
                     let (a, out) = (a.token(token), [out[0].add(token * ROWS), out[1].add(token * ROWS)]);
-                    with_columns!(tile, N => small_tile::<S, Q, 0, 2, N>(groups, run, a, out));
+                    with_columns!(tile, N => small_tile::<S, Q, 2, N>(groups, None, run, a, out));
                     token += tile;
                 }
             }

@@ -4,9 +4,6 @@ use super::{QuantizedPlaces, ask};
 use crate::engine::cpu::kernels::formats::{Block, SMALL, SUPER, SuperBlocks};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
-/// How far ahead memory is asked for weights that many tokens meet, so that it answers in time.
-const AHEAD: usize = 4096;
-
 /// For so few tiles a block is unpacked again for each: that waits for memory less than a panel does.
 pub(super) const FEW_TILES: usize = 8;
 
@@ -246,6 +243,7 @@ kernel! {
         columns: usize,
         a: QuantizedPlaces,
         tokens: usize,
+        ahead: usize,
         out: *mut f32,
     ) {
         let blocks = columns / SUPER;
@@ -253,7 +251,6 @@ kernel! {
         // tokens; tiles never reach beyond `tokens`.
         unsafe {
             if tokens <= FEW_TILES * S::COLUMNS {
-                let ahead = if tokens <= 2 { S::AHEAD } else { AHEAD };
                 for index in 0..blocks {
                     let block = Q::block(group, index, blocks);
                     let source = Asking { source: &block, later: block.at.wrapping_add(ahead) };
@@ -292,6 +289,7 @@ kernel! {
         columns: usize,
         a: QuantizedPlaces,
         tokens: usize,
+        ahead: usize,
         out: [*mut f32; 2],
     ) {
         let blocks = columns / SUPER;
@@ -301,7 +299,7 @@ kernel! {
                 for index in 0..blocks {
                     let [first, second] = &groups.map(|group| Q::block(group, index, blocks));
                     let asking = [first, second]
-                        .map(|block| Asking { source: block, later: block.at.wrapping_add(S::AHEAD) });
+                        .map(|block| Asking { source: block, later: block.at.wrapping_add(ahead) });
                     super_tile::<S, Q, Asking<'_, Block>, 2, 1>(asking.each_ref(), index, a, out);
                 }
                 return;
