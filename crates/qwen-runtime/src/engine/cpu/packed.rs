@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::conversion::Conversion;
-use super::kernels::{Chunks, Memory, ROWS, RowGroup, SMALL, Team, plane};
+use super::kernels::{Chunks, Memory, ROWS, RowGroup, SMALL, Team, plane, small_block};
 use crate::checkpoint::{StoredTensor, StoredType};
 use crate::error::RuntimeError;
 use crate::quantize::{Fault, RowCodec};
@@ -241,13 +241,11 @@ fn pack_q6_k(row: &[u8], lane: usize, group: &mut [u8]) {
 /// Q8_0: `d` and 32 signed bytes.
 fn pack_q8_0(row: &[u8], lane: usize, group: &mut [u8]) {
     const BLOCK: usize = 2 + SMALL;
-    let (factors, blocks) = group.split_at_mut(plane(row.len() / BLOCK));
-    for ((block, to), factors) in
-        row.chunks_exact(BLOCK).zip(blocks.chunks_exact_mut(ROWS * SMALL)).zip(factors.chunks_exact_mut(2 * ROWS))
-    {
-        factors[2 * lane..][..2].copy_from_slice(&block[..2]);
+    for (index, block) in row.chunks_exact(BLOCK).enumerate() {
+        let (d, at) = small_block(index, ROWS * SMALL);
+        group[d + 2 * lane..][..2].copy_from_slice(&block[..2]);
         for (g, four) in block[2..].chunks_exact(4).enumerate() {
-            to[64 * g + 4 * lane..][..4].copy_from_slice(four);
+            group[at + 64 * g + 4 * lane..][..4].copy_from_slice(four);
         }
     }
 }
@@ -255,11 +253,9 @@ fn pack_q8_0(row: &[u8], lane: usize, group: &mut [u8]) {
 /// Q4_0: `d` and 16 bytes, columns 0..16 below and 16..32 above.
 fn pack_q4_0(row: &[u8], lane: usize, group: &mut [u8]) {
     const BLOCK: usize = 2 + SMALL / 2;
-    let (factors, blocks) = group.split_at_mut(plane(row.len() / BLOCK));
-    for ((block, to), factors) in
-        row.chunks_exact(BLOCK).zip(blocks.chunks_exact_mut(ROWS * SMALL / 2)).zip(factors.chunks_exact_mut(2 * ROWS))
-    {
-        factors[2 * lane..][..2].copy_from_slice(&block[..2]);
-        put_nibbles(to, 0, lane, |g| word(&block[2 + 4 * (g % 4)..]) >> (4 * (g / 4)) & LOW);
+    for (index, block) in row.chunks_exact(BLOCK).enumerate() {
+        let (d, at) = small_block(index, ROWS * SMALL / 2);
+        group[d + 2 * lane..][..2].copy_from_slice(&block[..2]);
+        put_nibbles(group, at, lane, |g| word(&block[2 + 4 * (g % 4)..]) >> (4 * (g / 4)) & LOW);
     }
 }

@@ -8,7 +8,7 @@
 //! | Q4_K | | K/256 × (d f16×16, dmin f16×16, 8 × (scale \| min<<6) ×16, min>>2 ×16 as 8 nibbles, nibbles 2048) |
 //! | Q5_K | | the same, and 512 bytes of fifth bits |
 //! | Q6_K | d f16×16 for each block | K/256 × (scales i8 16×16, nibbles 2048, pairs of high bits 1024) |
-//! | Q8_0, Q4_0 | d f16×16 for each 32 columns | K/32 × (512 or 256 bytes) |
+//! | Q8_0, Q4_0 | | K/64 × (2 × d f16×16, 2 × (512 or 256 bytes)), of an odd number of blocks half at the end |
 //!
 //! Within 32 columns, `g` counts fours: the byte of nibbles number `j` has `g = 2j` below and
 //! `g = 2j + 1` above. Sources: ggml's `block_q4_K`, `block_q5_K`, `block_q6_K`, `block_q8_0`, `block_q4_0`.
@@ -85,14 +85,14 @@ pub(super) trait SuperBlocks {
     }
 }
 
-/// The places of a super-block.
+/// The places of a block.
 #[derive(Clone, Copy)]
 pub(super) struct Block {
     pub(super) at: *const u8,
-    d: *const u8,
+    pub(super) d: *const u8,
 }
 
-/// Bytes that blocks of f16 scales take before the weights, so that these stay on a cache line.
+/// Bytes that f16 scales of so many blocks take before the weights, so that these stay on a cache line.
 pub(crate) const fn plane(blocks: usize) -> usize {
     (blocks * 2 * ROWS).next_multiple_of(64)
 }
@@ -208,10 +208,26 @@ impl SuperBlocks for Q6K {
     }
 }
 
+/// Where, in a group, the scales of small block `index` are, and where its weights. Two blocks stand behind their scales,
+/// so that the weights stay on cache lines and the group is read from its start to its end.
+#[inline(always)]
+pub(crate) const fn small_block(index: usize, bytes: usize) -> (usize, usize) {
+    let (pair, second) = (index / 2 * (plane(2) + 2 * bytes), index % 2);
+    (pair + second * 2 * ROWS, pair + plane(2) + second * bytes)
+}
+
 /// Blocks of 32 columns with one real scale each.
 pub(super) trait SmallBlocks {
     /// Bytes of a block's weights.
     const BLOCK: usize;
+
+    /// Where block `index` of a group is.
+    #[inline(always)]
+    unsafe fn block(group: *const u8, index: usize) -> Block {
+        let (d, at) = small_block(index, Self::BLOCK);
+        // SAFETY: the caller's group holds more than `index` blocks.
+        unsafe { Block { at: group.add(at), d: group.add(d) } }
+    }
     /// Eight vectors of the 32 columns, ready for [`SmallBlocks::dot`].
     unsafe fn weights<S: Simd>(block: *const u8, lane: usize) -> [S::I; 8];
     /// Their dot products, of `V` vectors of rows, with 32 activations of each of `N` tokens, `stride` apart, whose sums

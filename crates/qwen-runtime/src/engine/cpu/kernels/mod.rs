@@ -100,7 +100,7 @@ pub(crate) use attention::{
     Attention, BLOCK_LEN, KvFormat, MAX_HEAD, Mark, Q8, SCALED, SPAN_LEN, Shape, finish, merge,
 };
 pub(crate) use elementwise::{Elementwise, Norm, Tiles, tile_stride};
-pub(crate) use formats::{F16, F32, SMALL, SUPER, plane};
+pub(crate) use formats::{F16, F32, SMALL, SUPER, plane, small_block};
 pub(crate) use memory::Memory;
 pub(crate) use product::RowGroup;
 pub(crate) use set::Detected;

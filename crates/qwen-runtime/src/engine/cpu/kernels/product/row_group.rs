@@ -202,12 +202,12 @@ unsafe fn super_row<Q: SuperBlocks>(group: *const u8, row: usize, out: &mut [f32
 }
 
 unsafe fn small_row<Q: SmallBlocks>(group: *const u8, row: usize, offset: i32, out: &mut [f32]) {
-    let blocks = out.len() / SMALL;
     for (index, values) in out.chunks_exact_mut(SMALL).enumerate() {
         // SAFETY: the group has as many blocks as `out`.
         unsafe {
-            let d = Scalar::load_f16(group.cast::<u16>().add(ROWS * index + row));
-            let bytes = Q::weights::<Scalar>(group.add(plane(blocks) + index * Q::BLOCK), row).map(u32::to_le_bytes);
+            let block = Q::block(group, index);
+            let d = Scalar::load_f16(block.d.cast::<u16>().add(row));
+            let bytes = Q::weights::<Scalar>(block.at, row).map(u32::to_le_bytes);
             for (value, weight) in values.iter_mut().zip(bytes.as_flattened()) {
                 *value = d * (i32::from(*weight as i8) - offset) as f32;
             }

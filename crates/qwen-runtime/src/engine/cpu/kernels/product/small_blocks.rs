@@ -1,7 +1,7 @@
 //! Products of blocks of 32 columns with one real scale.
 
 use super::{QuantizedPlaces, ask};
-use crate::engine::cpu::kernels::formats::{SMALL, SmallBlocks, plane};
+use crate::engine::cpu::kernels::formats::{SMALL, SmallBlocks};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
 /// Blocks that meet all tokens before the next ones do: they stay in the first-level cache.
@@ -12,7 +12,7 @@ const RUN: usize = 8;
 unsafe fn small_tile<S: Simd, Q: SmallBlocks, const V: usize, const N: usize>(
     groups: [*const u8; V],
     ahead: Option<usize>,
-    (from, to, blocks): (usize, usize, usize),
+    (from, to): (usize, usize),
     a: QuantizedPlaces,
     out: [*mut f32; V],
 ) {
@@ -29,12 +29,15 @@ unsafe fn small_tile<S: Simd, Q: SmallBlocks, const V: usize, const N: usize>(
                 let mut w = [[S::splat_i(0); 8]; V];
                 let mut d = [S::splat(0.0); V];
                 for v in 0..V {
-                    let at = groups[v].add(plane(blocks) + index * Q::BLOCK);
+                    let block = Q::block(groups[v], index);
                     if let Some(ahead) = ahead {
-                        ask::<S>(at.wrapping_add(ahead), Q::BLOCK, lane / S::LANES, ROWS / S::LANES);
+                        if lane == 0 {
+                            S::prefetch(block.d.wrapping_add(ahead));
+                        }
+                        ask::<S>(block.at.wrapping_add(ahead), Q::BLOCK, lane / S::LANES, ROWS / S::LANES);
                     }
-                    w[v] = Q::weights::<S>(at, lane);
-                    d[v] = S::load_f16(groups[v].cast::<u16>().add(ROWS * index + lane));
+                    w[v] = Q::weights::<S>(block.at, lane);
+                    d[v] = S::load_f16(block.d.cast::<u16>().add(lane));
                 }
                 let mut add = |n: usize, dots: [S::I; V]| {
                     let scale = S::splat(a.scales.add(n * a.scale_stride + index).read());
@@ -68,9 +71,9 @@ unsafe fn small_tile<S: Simd, Q: SmallBlocks, const V: usize, const N: usize>(
 /// Runs of blocks for a few tokens. Where a vector is less than a line, a second way through all blocks would find them
 /// in the cache, and memory would have nothing to do meanwhile.
 #[inline(always)]
-fn few_tokens_runs<S: Simd>(blocks: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+fn few_tokens_runs<S: Simd>(blocks: usize) -> impl Iterator<Item = (usize, usize)> {
     let at_once = if S::LANES < ROWS { 1 } else { blocks };
-    (0..blocks).step_by(at_once).map(move |from| (from, blocks.min(from + at_once), blocks))
+    (0..blocks).step_by(at_once).map(move |from| (from, blocks.min(from + at_once)))
 }
 
 kernel! {
@@ -95,7 +98,7 @@ kernel! {
                 return;
             }
             for from in (0..blocks).step_by(RUN) {
-                let run = (from, blocks.min(from + RUN), blocks);
+                let run = (from, blocks.min(from + RUN));
                 let mut token = 0;
                 while token < tokens {
                     let tile = (tokens - token).min(S::COLUMNS);
@@ -136,7 +139,7 @@ kernel! {
                 return;
             }
             for from in (0..blocks).step_by(RUN) {
-                let run = (from, blocks.min(from + RUN), blocks);
+                let run = (from, blocks.min(from + RUN));
                 let mut token = 0;
                 while token < tokens {
                     let tile = (tokens - token).min(S::PAIR_COLUMNS);
