@@ -88,7 +88,7 @@ impl<'a> RowGroup<'a> {
     /// How many bytes ahead memory is asked for weights that so few tokens meet that it is waited for. Found by
     /// measuring: with less, memory answers too late; with more, a processor leaves out some of what it is asked for.
     fn ahead(self, set: Detected, tokens: usize) -> usize {
-        /// Of Zen 5, which has more under way than Zen 3 and Zen 4; Intel's have as much since Ice Lake.
+        /// That of Zen 5, which has more under way than Zen 3 and Zen 4. Intel's, as large since Ice Lake, are not measured.
         const LARGE_FIRST_LEVEL: usize = 48 << 10;
         let small = matches!(self.dtype, StoredType::Q8_0 | StoredType::Q4_0);
         match set.set() {
