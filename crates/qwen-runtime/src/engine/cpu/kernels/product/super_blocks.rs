@@ -252,13 +252,19 @@ kernel! {
         unsafe {
             if tokens <= FEW_TILES * S::COLUMNS {
                 for index in 0..blocks {
-                    let block = Q::block(group, index, blocks);
-                    let source = Asking { source: &block, later: block.at.wrapping_add(ahead) };
+                    let block = &Q::block(group, index, blocks);
+                    let first_use = &Asking { source: block, later: block.at.wrapping_add(ahead) };
                     let mut token = 0;
                     while token < tokens {
                         let (a, out) = (a.token(token), out.add(token * ROWS));
                         let tile = (tokens - token).min(S::COLUMNS);
-                        with_columns!(tile, N => super_tile::<S, Q, Asking<'_, Block>, 1, N>([&source], index, a, [out]));
+                        with_columns!(tile, N => {
+                            if token == 0 {
+                                super_tile::<S, Q, Asking<'_, Block>, 1, N>([first_use], index, a, [out]);
+                            } else {
+                                super_tile::<S, Q, Block, 1, N>([block], index, a, [out]);
+                            }
+                        });
                         token += tile;
                     }
                 }
