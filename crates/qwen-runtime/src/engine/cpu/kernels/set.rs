@@ -23,6 +23,7 @@ pub enum KernelSet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Detected {
     set: KernelSet,
+    /// Bytes of a core's first-level cache of data, 0 where the processor does not say.
     first_level: usize,
 }
 
@@ -105,9 +106,10 @@ impl Detected {
         self.set
     }
 
-    /// Bytes of a core's first-level cache of data, 0 where the processor does not say.
-    pub(crate) fn first_level(self) -> usize {
-        self.first_level
+    /// Whether a core's first-level cache of data is as large as that of Zen 5, which has more of memory under way
+    /// than Zen 3 and Zen 4. Intel's, as large since Ice Lake, are not measured.
+    pub(crate) fn has_large_first_level(self) -> bool {
+        self.first_level >= 48 << 10
     }
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Source<'a, K: KvFormat> {
     pub(super) blocks: *const K::Stored,
     pub(super) stride: usize,
     pub(super) table: &'a [u32],
+    /// Whether lines are asked for a second time, shortly before they are read.
+    pub(super) asks_twice: bool,
 }
 
 /// Room for the work on a run.
@@ -30,6 +32,8 @@ pub(super) struct Scratch<'a> {
 struct Halves<W: KvFormat, K: KvFormat> {
     read: [*const W::Stored; RUN],
     ahead: [*const K::Stored; RUN],
+    /// Whether what is read soon is asked for too.
+    asks_twice: bool,
     /// The scales of each, if the cache has some.
     scales: [*const f32; RUN],
 }
@@ -74,21 +78,34 @@ kernel! {
                         convert_half::<S, K>(blocks[index], to, dim);
                         convert_half::<S, K>(blocks[index].add(half), to.add(dim * BLOCK_LEN), dim);
                     }
-                    let keys = Halves::<F32, K> { read: single, ahead: next, scales: scales(blocks) };
+                    let keys = Halves::<F32, K> { read: single, ahead: next, asks_twice: false, scales: scales(blocks) };
                     run.score::<S, F32, K>(&keys, queries, scratch.scores);
                     run.weigh::<S>(scratch.scores, values, marks);
                     let read = single.map(|block| block.wrapping_add(dim * BLOCK_LEN));
-                    let halves = Halves::<F32, K> { read, ahead: later(next), scales: scales(later(blocks)) };
+                    let halves = Halves::<F32, K> { read, ahead: later(next), asks_twice: false, scales: scales(later(blocks)) };
                     run.add::<S, F32, K>(&halves, scratch.scores, values);
                 } else {
                     // Values are on their way while keys are read, and the next keys while values are.
-                    let keys = Halves::<K, K> { read: blocks, ahead: later(blocks), scales: scales(blocks) };
+                    let (read, asks_twice) = (later(blocks), source.asks_twice);
+                    let keys = Halves::<K, K> { read: blocks, ahead: read, asks_twice, scales: scales(blocks) };
                     run.score::<S, K, K>(&keys, queries, scratch.scores);
                     run.weigh::<S>(scratch.scores, values, marks);
-                    let read = later(blocks);
-                    run.add::<S, K, K>(&Halves { read, ahead: next, scales: scales(read) }, scratch.scores, values);
+                    let halves = Halves::<K, K> { read, ahead: next, asks_twice, scales: scales(read) };
+                    run.add::<S, K, K>(&halves, scratch.scores, values);
                 }
             }
+        }
+    }
+}
+
+impl<W: KvFormat, K: KvFormat> Halves<W, K> {
+    /// What is read soon: `behind` elements behind the place `at` of a half block of `len`. Where that ends before, the
+    /// half that is read `step` blocks later, and after the last one the beginning of what is read then.
+    fn soon(&self, (block, step): (usize, usize), (at, behind): (usize, usize), len: usize) -> *const K::Stored {
+        match ((at + behind).checked_sub(len), block + step) {
+            (None, _) => self.read[block].cast::<K::Stored>().wrapping_add(at + behind),
+            (Some(at), next) if next < RUN => self.read[next].cast::<K::Stored>().wrapping_add(at),
+            (Some(at), next) => self.ahead[0].wrapping_add(at + (next - RUN) * behind),
         }
     }
 }
@@ -125,6 +142,7 @@ impl Run {
     unsafe fn score<S: Simd, W: KvFormat, K: KvFormat>(self, keys: &Halves<W, K>, queries: &[f32], scores: &mut [f32]) {
         let (dim, rows) = (self.shape.dim, self.rows());
         let vectors = self.blocks() * BLOCK_LEN / S::LANES;
+        let (half, step) = (dim / 2, (2 * S::LANES / ROWS).max(1));
         for vector in (0..vectors).step_by(2) {
             // Where there is no second one, the first is computed twice.
             let places = [vector, (vector + 1).min(vectors - 1)].map(|at| (at * S::LANES / ROWS, at * S::LANES % ROWS));
@@ -137,22 +155,28 @@ impl Run {
                     unsafe {
                         let x = queries.as_ptr().add(row * dim);
                         let mut scores_of = [[S::splat(0.0); 2]; N];
-                        let at_once = if K::HAS_SCALES { SCALED } else { dim };
+                        let mut tile = Tile::<S, N>::empty();
+                        let unscaled = if keys.asks_twice { half } else { dim };
+                        let at_once = if K::HAS_SCALES { SCALED } else { unscaled };
                         for first in (0..dim).step_by(at_once) {
                             let len = at_once.min(dim - first);
                             let read = read.map(|read| read.wrapping_add(first * BLOCK_LEN));
                             let ahead = ahead.map(|ahead| ahead.wrapping_add(first * BLOCK_LEN));
-                            let mut tile = Tile::<S, N>::empty();
-                            if row == rows.start {
-                                tile.add::<W, K, true>(read, ahead, len, x.add(first), dim);
+                            let x = x.add(first);
+                            if row > rows.start {
+                                tile.add::<W, K, _>(read, [], len, x, dim);
+                            } else if keys.asks_twice {
+                                let soon = places.map(|(block, lane)| {
+                                    keys.soon((block, step), (first * BLOCK_LEN + lane, half * BLOCK_LEN), dim * BLOCK_LEN)
+                                });
+                                tile.add::<W, K, _>(read, [ahead, soon], len, x, dim);
                             } else {
-                                tile.add::<W, K, false>(read, ahead, len, x.add(first), dim);
+                                tile.add::<W, K, _>(read, [ahead], len, x, dim);
                             }
-                            let sums = tile.sums();
                             if !K::HAS_SCALES {
-                                scores_of = sums;
                                 continue;
                             }
+                            let sums = std::mem::replace(&mut tile, Tile::empty()).sums();
                             for v in 0..2 {
                                 let (block, lane) = places[v];
                                 let scale = S::load(keys.scales[block].add(first / SCALED * BLOCK_LEN + lane));
@@ -160,6 +184,9 @@ impl Run {
                                     scores_of[n][v] = S::fma(sums[n][v], scale, scores_of[n][v]);
                                 }
                             }
+                        }
+                        if !K::HAS_SCALES {
+                            scores_of = tile.sums();
                         }
                         for (n, sums) in scores_of.into_iter().enumerate() {
                             let to = scores.as_mut_ptr().add((row + n) * RUN_LEN);
@@ -251,10 +278,14 @@ impl Run {
                                 }
                                 (x, x_stride) = (scaled.as_ptr().cast(), BLOCK_LEN);
                             }
-                            if row == rows.start {
-                                tile.add::<W, K, true>(read, ahead, len, x, x_stride);
+                            if row > rows.start {
+                                tile.add::<W, K, _>(read, [], len, x, x_stride);
+                            } else if halves.asks_twice {
+                                let behind = (2 * S::LANES).max(ROWS) * BLOCK_LEN;
+                                let soon = places.map(|at| halves.soon((block, RUN), (at, behind), dim * BLOCK_LEN));
+                                tile.add::<W, K, _>(read, [ahead, soon], len, x, x_stride);
                             } else {
-                                tile.add::<W, K, false>(read, ahead, len, x, x_stride);
+                                tile.add::<W, K, _>(read, [ahead], len, x, x_stride);
                             }
                         }
                         for (n, sums) in tile.sums().into_iter().enumerate() {
@@ -285,12 +316,12 @@ impl<S: Simd, const N: usize> Tile<S, N> {
     }
 
     /// Adds `Σ w[k] · x[row][k]` for `k` below `len`. Vectors of one lane of the blocks lie 16 values
-    /// apart. Meanwhile the lines at `ahead` are asked for, if they are wanted.
+    /// apart. Meanwhile the lines at `hints` are asked for.
     #[inline(always)]
-    unsafe fn add<W: KvFormat, K: KvFormat, const AHEAD: bool>(
+    unsafe fn add<W: KvFormat, K: KvFormat, const HINTS: usize>(
         &mut self,
         read: [*const W::Stored; 2],
-        ahead: [*const K::Stored; 2],
+        hints: [[*const K::Stored; 2]; HINTS],
         len: usize,
         x: *const f32,
         x_stride: usize,
@@ -299,13 +330,11 @@ impl<S: Simd, const N: usize> Tile<S, N> {
         unsafe {
             let mut k = 0;
             while k + 2 <= len {
-                if AHEAD {
-                    for ahead in ahead {
-                        let line = ahead.wrapping_add(k * ROWS).cast::<u8>();
-                        S::prefetch(line);
-                        if size_of::<K::Stored>() * 2 * ROWS > 64 {
-                            S::prefetch(line.wrapping_add(64));
-                        }
+                for hint in hints.as_flattened() {
+                    let line = hint.wrapping_add(k * ROWS).cast::<u8>();
+                    S::prefetch(line);
+                    if size_of::<K::Stored>() * 2 * ROWS > 64 {
+                        S::prefetch(line.wrapping_add(64));
                     }
                 }
                 let mut first = [S::splat(0.0); 2];

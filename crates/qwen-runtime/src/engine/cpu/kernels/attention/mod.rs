@@ -18,7 +18,7 @@ mod tests;
 
 use std::ops::Range;
 
-use super::set::Detected;
+use super::set::{Detected, KernelSet};
 use super::simd::ROWS;
 pub(crate) use format::KvFormat;
 pub(crate) use merge::{finish, merge};
@@ -147,7 +147,12 @@ impl<K: KvFormat> Attention<'_, K> {
         let mut converted = vec![0.0; if convert { RUN * 2 * dim * BLOCK_LEN } else { 0 }];
         let mut scores = vec![0.0; shape.rows() * RUN_LEN];
         let scratch = gather::Scratch { scores: &mut scores, converted: &mut converted };
-        let source = gather::Source { blocks: self.blocks.as_ptr(), stride: self.stride, table: self.table };
+        // Found by measuring: with 512 bits, lines of two blocks are read in turns, and some that were asked for far
+        // ahead are not there in time. With 256 bits a block is read alone, and bytes are waited for less: there, to
+        // ask twice costs more than it brings.
+        let asks_twice = set.set() == KernelSet::Avx512 && set.has_large_first_level() && !K::HAS_SCALES;
+        let source =
+            gather::Source { blocks: self.blocks.as_ptr(), stride: self.stride, table: self.table, asks_twice };
         // SAFETY: the lengths were just compared.
         unsafe { gather::gather::<K>(set, source, shape, positions, queries, scratch, values, marks) }
     }

@@ -88,12 +88,10 @@ impl<'a> RowGroup<'a> {
     /// How many bytes ahead memory is asked for weights that so few tokens meet that it is waited for. Found by
     /// measuring: with less, memory answers too late; with more, a processor leaves out some of what it is asked for.
     fn ahead(self, set: Detected, tokens: usize) -> usize {
-        /// That of Zen 5, which has more under way than Zen 3 and Zen 4. Intel's, as large since Ice Lake, are not measured.
-        const LARGE_FIRST_LEVEL: usize = 48 << 10;
         let small = matches!(self.dtype, StoredType::Q8_0 | StoredType::Q4_0);
         match set.set() {
             KernelSet::Avx512 if small => 4096,
-            KernelSet::Avx512 if set.first_level() >= LARGE_FIRST_LEVEL => 8192,
+            KernelSet::Avx512 if set.has_large_first_level() => 8192,
             KernelSet::Avx512 if tokens <= 2 => 2048,
             KernelSet::Avx2 if small => 8192,
             _ => 4096,
