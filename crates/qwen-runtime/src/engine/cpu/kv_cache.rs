@@ -1,7 +1,9 @@
-//! Keys and values, in blocks of 16 positions.
+//! Keys and values, in blocks of 16 positions, which lie in bundles of four.
+
+use std::collections::BTreeMap;
 
 use super::config::KvType;
-use super::kernels::{Attention, Chunks, Detected, F16, F32, KvFormat, Mark, Memory, Q8, SPAN_LEN, Shape};
+use super::kernels::{Attention, Chunks, Detected, F16, F32, KvFormat, Layout, Mark, Memory, Q8, RUN, SPAN_LEN, Shape};
 use crate::checkpoint::Architecture;
 use crate::engine::blocks::BlockCopy;
 use crate::error::RuntimeError;
@@ -14,14 +16,14 @@ pub(super) enum KvCache {
     Q8(Layers<Q8>),
 }
 
-/// `[layer][block][kv_head][elements]`: the blocks in use lie together, so that they fill whole pages.
+/// `[layer][bundle][kv_head][elements]`: the blocks in use lie together, so that they fill whole pages.
 #[derive(Debug)]
 pub(super) struct Layers<K: KvFormat> {
     memory: Memory<K::Stored>,
-    blocks: usize,
+    bundles: usize,
     kv_heads: usize,
-    /// Of a block of one head.
-    elements: usize,
+    /// Of a bundle of one head.
+    layout: Layout,
 }
 
 /// The keys and values of a layer, for who writes them.
@@ -31,7 +33,7 @@ pub(super) enum HeadsMut<'a> {
     Q8(LayerMut<'a, Q8>),
 }
 
-/// `[block][kv_head]`, each of which can be taken once.
+/// `[bundle][kv_head]`, each of which can be taken once.
 pub(super) struct LayerMut<'a, K: KvFormat> {
     parts: Chunks<'a, K::Stored>,
     kv_heads: usize,
@@ -107,36 +109,43 @@ impl Rows<'_> {
 
 impl<K: KvFormat> Layers<K> {
     fn new(architecture: &Architecture, blocks: usize) -> Result<Self, RuntimeError> {
-        let (kv_heads, elements) = (architecture.kv_heads, 2 * K::half_block(architecture.head_dim));
-        // Layers begin at different places of the system's large pages, so that a new block asks for
-        // one or two of them, not for one in each layer at the same moment.
-        let blocks = blocks | 1;
-        let len = architecture.layers.saturating_mul(blocks).saturating_mul(kv_heads * elements);
-        Ok(Self { memory: Memory::zeroed(len, "the KV cache")?, blocks, kv_heads, elements })
+        let layout = Layout::of::<K>(architecture.head_dim);
+        // Layers begin at different places of the system's large pages, so that a new bundle asks for
+        // a few of them, not for one in each layer at the same moment.
+        let bundles = blocks.div_ceil(RUN) | 1;
+        let kv_heads = architecture.kv_heads;
+        let len = architecture.layers.saturating_mul(bundles).saturating_mul(kv_heads * layout.len());
+        Ok(Self { memory: Memory::zeroed(len, "the KV cache")?, bundles, kv_heads, layout })
     }
 
-    fn block_len(&self) -> usize {
-        self.kv_heads * self.elements
+    /// Elements of a bundle of all heads.
+    fn stride(&self) -> usize {
+        self.kv_heads * self.layout.len()
     }
 
     fn copy(&mut self, from: usize, to: usize) {
-        let block = self.block_len();
-        for layer in self.memory.chunks_exact_mut(self.blocks * block) {
-            layer.copy_within(from * block..(from + 1) * block, to * block);
+        let (layout, stride) = (self.layout, self.stride());
+        for layer in self.memory.chunks_exact_mut(self.bundles * stride) {
+            for head in 0..self.kv_heads {
+                let place = |block: usize| block / RUN * stride + head * layout.len();
+                for (source, target) in layout.places(from % RUN).zip(layout.places(to % RUN)) {
+                    layer.copy_within(place(from) + source.start..place(from) + source.end, place(to) + target.start);
+                }
+            }
         }
     }
 
     fn layer_mut(&mut self, layer: usize) -> LayerMut<'_, K> {
-        let len = self.blocks * self.block_len();
-        let parts = Chunks::new(&mut self.memory[layer * len..][..len], self.elements);
+        let len = self.bundles * self.stride();
+        let parts = Chunks::new(&mut self.memory[layer * len..][..len], self.layout.len());
         LayerMut { parts, kv_heads: self.kv_heads }
     }
 
     fn head<'a>(&'a self, (layer, head): (usize, usize), table: &'a [u32]) -> Attention<'a, K> {
-        let block = self.block_len();
-        let len = self.blocks * block;
-        let blocks = &self.memory[layer * len..][..len][head * self.elements..];
-        Attention { blocks, stride: block, table }
+        let stride = self.stride();
+        let len = self.bundles * stride;
+        let bundles = &self.memory[layer * len..][..len][head * self.layout.len()..];
+        Attention { bundles, stride, table }
     }
 }
 
@@ -157,14 +166,11 @@ impl HeadsMut<'_> {
 
 impl<K: KvFormat> LayerMut<'_, K> {
     fn write(&self, set: Detected, head: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
-        let mut current: Option<(usize, &mut [K::Stored])> = None;
+        // Sequences take blocks in turns, so that several may write into a bundle.
+        let mut parts = BTreeMap::new();
         write(&mut |block, position, key, value| {
-            let part = match current.take() {
-                Some((same, part)) if same == block => part,
-                _ => self.parts.take(block * self.kv_heads + head),
-            };
-            K::store(set, part, position, key, value);
-            current = Some((block, part));
+            let part = parts.entry(block / RUN).or_insert_with(|| self.parts.take(block / RUN * self.kv_heads + head));
+            K::store(set, part, (block % RUN, position), key, value);
         });
     }
 }

@@ -97,7 +97,7 @@ mod team;
 
 pub(crate) use activations::{Activations, Precision};
 pub(crate) use attention::{
-    Attention, BLOCK_LEN, KvFormat, MAX_HEAD, Mark, Q8, SCALED, SPAN_LEN, Shape, finish, merge,
+    Attention, BLOCK_LEN, KvFormat, Layout, MAX_HEAD, Mark, Q8, RUN, SCALED, SPAN_LEN, Shape, finish, merge,
 };
 pub(crate) use elementwise::{Elementwise, Norm, Tiles, tile_stride};
 pub(crate) use formats::{F16, F32, SMALL, SUPER, plane, small_block};

@@ -4,40 +4,38 @@ use super::super::formats::{F16, F32};
 use super::super::memory::Number;
 use super::super::set::Detected;
 use super::super::simd::{ROWS, Simd};
+use super::layout::{Layout, PIECE};
 use super::{BLOCK_LEN, MAX_HEAD};
 
-/// How keys and values are stored. Keys and values of a block are laid out alike: `dim · 16`
-/// values, keys `[dim][16 positions]` and values `[dim / 16][16 positions][16]`.
+/// How keys and values are stored: `dim · 16` of each in a block, at the places that [`Layout`] gives them.
 pub(crate) trait KvFormat: std::fmt::Debug {
     type Stored: Number + Send + Sync;
     /// Whether many query rows are better served with blocks in single precision.
     const CONVERTED: bool;
 
-    /// Whether each 32 values of a position share a scale, which lies behind the values of
-    /// half a block: `[dim / 32][16 positions]`, single precision.
+    /// Whether each 32 values of a position share a scale: `[dim / 32][16 positions]` for the keys of a block, and as
+    /// many for its values, single precision.
     const HAS_SCALES: bool = false;
 
-    /// Elements of the keys of a block, which are as many as those of the values.
-    fn half_block(dim: usize) -> usize;
+    /// Elements of the scales of a block's keys, which are as many as those of the values.
+    fn scales(_dim: usize) -> usize {
+        0
+    }
 
     /// # Safety
     /// As for [`Simd`]'s functions; the pointer must be good for a vector of values.
     unsafe fn load<S: Simd>(from: *const Self::Stored) -> S::F;
 
-    /// Writes the key and the value of one position into its block.
+    /// Writes the key and the value of a place into a bundle: of a block of it, and a position of that.
     ///
     /// # Panics
-    /// When they are longer than [`MAX_HEAD`] or do not fit the block.
-    fn store(set: Detected, block: &mut [Self::Stored], position: usize, key: &[f32], value: &[f32]);
+    /// When they are longer than [`MAX_HEAD`] or do not fit the bundle.
+    fn store(set: Detected, bundle: &mut [Self::Stored], place: (usize, usize), key: &[f32], value: &[f32]);
 }
 
 impl KvFormat for F32 {
     type Stored = f32;
     const CONVERTED: bool = false;
-
-    fn half_block(dim: usize) -> usize {
-        dim * BLOCK_LEN
-    }
 
     #[inline(always)]
     unsafe fn load<S: Simd>(from: *const f32) -> S::F {
@@ -45,8 +43,8 @@ impl KvFormat for F32 {
         unsafe { S::load(from) }
     }
 
-    fn store(_set: Detected, block: &mut [f32], position: usize, key: &[f32], value: &[f32]) {
-        scatter(block.split_at_mut(key.len() * BLOCK_LEN), position, key, value);
+    fn store(_set: Detected, bundle: &mut [f32], place: (usize, usize), key: &[f32], value: &[f32]) {
+        scatter(Layout::of::<Self>(key.len()), bundle, place, key, value);
     }
 }
 
@@ -55,17 +53,13 @@ impl KvFormat for F16 {
     type Stored = u16;
     const CONVERTED: bool = true;
 
-    fn half_block(dim: usize) -> usize {
-        dim * BLOCK_LEN
-    }
-
     #[inline(always)]
     unsafe fn load<S: Simd>(from: *const u16) -> S::F {
         // SAFETY: the caller's pointer is good for a vector.
         unsafe { S::load_f16(from) }
     }
 
-    fn store(set: Detected, block: &mut [u16], position: usize, key: &[f32], value: &[f32]) {
+    fn store(set: Detected, bundle: &mut [u16], place: (usize, usize), key: &[f32], value: &[f32]) {
         let mut halves = [[0; MAX_HEAD]; 2];
         let [keys, values] = halves.each_mut().map(|halves| &mut halves[..key.len()]);
         // SAFETY: the set was detected; slices check themselves.
@@ -73,17 +67,20 @@ impl KvFormat for F16 {
             halve(set, key, keys);
             halve(set, value, values);
         }
-        scatter(block.split_at_mut(key.len() * BLOCK_LEN), position, keys, values);
+        scatter(Layout::of::<Self>(key.len()), bundle, place, keys, values);
     }
 }
 
-/// Puts the values of one position in their places.
-pub(super) fn scatter<T: Copy>((keys, values): (&mut [T], &mut [T]), position: usize, key: &[T], value: &[T]) {
-    for (to, key) in keys.chunks_exact_mut(BLOCK_LEN).zip(key) {
-        to[position] = *key;
-    }
-    for (to, value) in values.chunks_exact_mut(BLOCK_LEN * ROWS).zip(value.chunks_exact(ROWS)) {
-        to[position * ROWS..][..ROWS].copy_from_slice(value);
+/// Puts the key and the value of one position in their places.
+pub(super) fn scatter<T: Copy>(layout: Layout, bundle: &mut [T], place: (usize, usize), key: &[T], value: &[T]) {
+    let (slot, position) = place;
+    let (keys, values) = (key.chunks_exact(ROWS), value.chunks_exact(ROWS));
+    for (column, (key, value)) in keys.zip(values).enumerate() {
+        let piece = bundle[layout.key(slot, column)..][..PIECE].chunks_exact_mut(BLOCK_LEN);
+        for (to, key) in piece.zip(key) {
+            to[position] = *key;
+        }
+        bundle[layout.value(slot, column)..][..PIECE][position * ROWS..][..ROWS].copy_from_slice(value);
     }
 }
 

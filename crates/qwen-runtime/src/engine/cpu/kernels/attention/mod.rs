@@ -1,27 +1,33 @@
 //! Attention of one key/value head over the blocks of one sequence.
 //!
 //! A block holds 16 positions of one layer and head: keys `[dim][16 positions]`, so that one lane
-//! computes one position's score, then values `[dim / 16][16 positions][16]`. Scores and weighted
-//! values are products like any other, of a few query rows with 16 lanes of the cache.
+//! computes one position's score, and values `[dim / 16][16 positions][16]`. Scores and weighted
+//! values are products like any other, of a few query rows with 16 lanes of the cache. Four blocks lie
+//! in a bundle, as [`Layout`] says.
 //!
-//! Positions are read in runs of 64, each with its softmax weights and a correction of what was
+//! Positions are read in runs of 64, as many as a bundle has, each with its softmax weights and a correction of what was
 //! summed before (flash attention, arXiv 2205.14135). Spans of 1024 positions are summed apart and
 //! merged in their order, so that threads can share a long sequence. Runs and spans depend on
 //! positions only: a token's result is the same in any chunk, any batch, and on any threads.
 
 mod format;
 mod gather;
+mod layout;
 mod merge;
+mod pieces;
 mod q8;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 use std::ops::Range;
 
-use super::set::{Detected, KernelSet};
+use super::set::Detected;
 use super::simd::ROWS;
 pub(crate) use format::KvFormat;
+pub(crate) use layout::Layout;
 pub(crate) use merge::{finish, merge};
+use pieces::{Hints, Source};
 pub(crate) use q8::Q8;
 
 /// Positions of a block of the cache.
@@ -32,8 +38,8 @@ pub(crate) const SPAN_LEN: usize = 1024;
 pub(crate) const SCALED: usize = 32;
 /// Largest head.
 pub(crate) const MAX_HEAD: usize = 256;
-/// Blocks of a run.
-const RUN: usize = 4;
+/// Blocks of a run, and of a bundle.
+pub(crate) const RUN: usize = 4;
 /// Query rows for which it is worth while to convert the blocks of a run to single precision.
 const CONVERTED_FROM: usize = 12;
 const RUN_LEN: usize = RUN * BLOCK_LEN;
@@ -80,12 +86,12 @@ impl Mark {
     pub(crate) const NOTHING: Self = Self { largest: f32::NEG_INFINITY, total: [0.0; ROWS] };
 }
 
-/// The keys and values of one layer and head: blocks of every sequence.
+/// The keys and values of one layer and head: bundles of blocks of every sequence.
 #[derive(Debug)]
 pub(crate) struct Attention<'a, K: KvFormat> {
-    /// `[block][keys, values]`, each block at the place of a single-precision number.
-    pub(crate) blocks: &'a [K::Stored],
-    /// Elements from one block to the next.
+    /// Bundles, each at the place of a single-precision number.
+    pub(crate) bundles: &'a [K::Stored],
+    /// Elements from one bundle to the next.
     pub(crate) stride: usize,
     /// The sequence's blocks.
     pub(crate) table: &'a [u32],
@@ -133,26 +139,26 @@ impl<K: KvFormat> Attention<'_, K> {
         assert_eq!(queries.len(), shape.rows() * dim, "queries");
         assert_eq!((values.len(), marks.len()), (queries.len(), shape.rows()), "results");
         let blocks = (past + tokens).div_ceil(BLOCK_LEN);
-        let elements = 2 * K::half_block(dim);
+        let elements = Layout::of::<K>(dim).len();
         assert!(
-            self.table[..blocks].iter().all(|&block| block as usize * self.stride + elements <= self.blocks.len()),
+            self.table[..blocks]
+                .iter()
+                .all(|&block| block as usize / RUN * self.stride + elements <= self.bundles.len()),
             "a block that is not there"
         );
         let bytes = self.stride * size_of::<K::Stored>();
         assert!(
-            self.blocks.as_ptr().cast::<f32>().is_aligned() && bytes.is_multiple_of(align_of::<f32>()),
+            self.bundles.as_ptr().cast::<f32>().is_aligned() && bytes.is_multiple_of(align_of::<f32>()),
             "alignment"
         );
         let convert = K::CONVERTED && shape.rows() >= CONVERTED_FROM;
         let mut converted = vec![0.0; if convert { RUN * 2 * dim * BLOCK_LEN } else { 0 }];
         let mut scores = vec![0.0; shape.rows() * RUN_LEN];
         let scratch = gather::Scratch { scores: &mut scores, converted: &mut converted };
-        // Found by measuring: with 512 bits, lines of two blocks are read in turns, and some that were asked for far
-        // ahead are not there in time. With 256 bits a block is read alone, and bytes are waited for less: there, to
-        // ask twice costs more than it brings.
-        let asks_twice = set.set() == KernelSet::Avx512 && set.has_large_first_level() && !K::HAS_SCALES;
-        let source =
-            gather::Source { blocks: self.blocks.as_ptr(), stride: self.stride, table: self.table, asks_twice };
+        // Found by measuring: where a core has much of memory under way, lines that were asked for far ahead are not
+        // all there in time.
+        let hints = if set.has_large_first_level() { Hints::Often } else { Hints::Ahead };
+        let source = Source { bundles: self.bundles.as_ptr(), stride: self.stride, table: self.table, hints };
         // SAFETY: the lengths were just compared.
         unsafe { gather::gather::<K>(set, source, shape, positions, queries, scratch, values, marks) }
     }

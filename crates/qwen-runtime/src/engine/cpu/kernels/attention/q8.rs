@@ -3,10 +3,10 @@
 use super::super::set::Detected;
 use super::super::simd::{ROWS, Simd};
 use super::format::{KvFormat, scatter};
+use super::layout::Layout;
 use super::{BLOCK_LEN, MAX_HEAD, SCALED};
 
-/// Signed bytes, of which 32 of a position share a scale: 9 bits for a value. Beside the bytes of
-/// the keys, and of the values, of a block lie their scales `[dim / 32][16 positions]`, in single
+/// Signed bytes, of which 32 of a position share a scale: 9 bits for a value. The scales are in single
 /// precision: small values would lose bits in a half.
 #[derive(Debug)]
 pub(crate) struct Q8;
@@ -19,8 +19,8 @@ impl KvFormat for Q8 {
     const CONVERTED: bool = true;
     const HAS_SCALES: bool = true;
 
-    fn half_block(dim: usize) -> usize {
-        (dim + dim.div_ceil(SCALED) * size_of::<f32>()) * BLOCK_LEN
+    fn scales(dim: usize) -> usize {
+        dim.div_ceil(SCALED) * size_of::<f32>() * BLOCK_LEN
     }
 
     #[inline(always)]
@@ -29,7 +29,7 @@ impl KvFormat for Q8 {
         unsafe { S::to_f(S::load_i8(from)) }
     }
 
-    fn store(set: Detected, block: &mut [u8], position: usize, key: &[f32], value: &[f32]) {
+    fn store(set: Detected, bundle: &mut [u8], (slot, position): (usize, usize), key: &[f32], value: &[f32]) {
         let dim = key.len();
         let mut bytes = [[0; MAX_HEAD]; 2];
         let mut scales = [[0.0; MAX_SCALES]; 2];
@@ -37,15 +37,15 @@ impl KvFormat for Q8 {
             // SAFETY: the set was detected; slices check themselves.
             unsafe { quantize(set, row, &mut bytes[..dim], scales) }
         }
-        let (keys, values) = block.split_at_mut(block.len() / 2);
-        for (half, scales) in [&mut *keys, &mut *values].into_iter().zip(scales) {
-            let places = half[dim * BLOCK_LEN..].chunks_exact_mut(size_of::<f32>() * BLOCK_LEN);
-            for (place, scale) in places.zip(scales) {
+        let layout = Layout::of::<Self>(dim);
+        for (half, scales) in [0, layout.half()].into_iter().zip(scales) {
+            let places = bundle[half + layout.scales(slot)..].chunks_exact_mut(size_of::<f32>() * BLOCK_LEN);
+            for (place, scale) in places.zip(&scales[..dim.div_ceil(SCALED)]) {
                 place[position * size_of::<f32>()..][..size_of::<f32>()].copy_from_slice(&scale.to_ne_bytes());
             }
         }
         let [key, value] = bytes.each_ref().map(|bytes| &bytes[..dim]);
-        scatter((&mut keys[..dim * BLOCK_LEN], &mut values[..dim * BLOCK_LEN]), position, key, value);
+        scatter(layout, bundle, (slot, position), key, value);
     }
 }
 

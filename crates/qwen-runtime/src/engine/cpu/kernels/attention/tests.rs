@@ -35,21 +35,22 @@ impl Case {
         Self { shape, keys, values, queries: noise.row(shape.rows() * shape.dim, 2.0) }
     }
 
-    /// The cache, its blocks in another order than the positions, with other numbers in between.
+    /// The cache, its blocks in another order than the positions, with other numbers between the bundles.
     fn cache<K: KvFormat>(&self, set: Detected) -> (Vec<K::Stored>, Vec<u32>, usize)
     where
         K::Stored: Default,
     {
         let dim = self.shape.dim;
-        let (count, elements) = (self.keys.len() / dim, 2 * K::half_block(dim));
+        let (count, elements) = (self.keys.len() / dim, Layout::of::<K>(dim).len());
         let blocks = count.div_ceil(BLOCK_LEN);
         let table: Vec<u32> = (0..blocks as u32).rev().collect();
         let stride = elements + 8;
-        let mut memory = vec![K::Stored::default(); blocks * stride];
+        let mut memory = vec![K::Stored::default(); blocks.div_ceil(RUN) * stride];
         for position in 0..count {
-            let block = &mut memory[table[position / BLOCK_LEN] as usize * stride..][..elements];
+            let block = table[position / BLOCK_LEN] as usize;
+            let bundle = &mut memory[block / RUN * stride..][..elements];
             let [key, value] = [&self.keys, &self.values].map(|all| &all[position * dim..][..dim]);
-            K::store(set, block, position % BLOCK_LEN, key, value);
+            K::store(set, bundle, (block % RUN, position % BLOCK_LEN), key, value);
         }
         (memory, table, stride)
     }
@@ -59,8 +60,8 @@ impl Case {
     where
         K::Stored: Default,
     {
-        let (blocks, table, stride) = self.cache::<K>(set);
-        let attention = Attention::<K> { blocks: &blocks, stride, table: &table };
+        let (bundles, table, stride) = self.cache::<K>(set);
+        let attention = Attention::<K> { bundles: &bundles, stride, table: &table };
         let row = self.shape.group * self.shape.dim;
         let mut out = vec![f32::NAN; self.queries.len()];
         for first in (0..self.shape.tokens).step_by(at_once) {
@@ -77,8 +78,8 @@ impl Case {
     where
         K::Stored: Default,
     {
-        let (blocks, table, stride) = self.cache::<K>(set);
-        let attention = Attention::<K> { blocks: &blocks, stride, table: &table };
+        let (bundles, table, stride) = self.cache::<K>(set);
+        let attention = Attention::<K> { bundles: &bundles, stride, table: &table };
         let (shape, dim) = (self.shape, self.shape.dim);
         let mut out = vec![0.0; self.queries.len()];
         let mut marks = vec![Mark::NOTHING; shape.rows()];

@@ -1,0 +1,79 @@
+//! [`Tile`]: the innermost loop over keys and values.
+
+use super::super::simd::{ROWS, Simd};
+use super::KvFormat;
+
+/// Sums of products of `V` vectors of the cache with `N` rows, even and odd ones apart, so that no
+/// addition waits for the one before.
+pub(super) struct Tile<S: Simd, const N: usize, const V: usize> {
+    pub(super) even: [[S::F; V]; N],
+    odd: [[S::F; V]; N],
+}
+
+impl<S: Simd, const N: usize, const V: usize> Tile<S, N, V> {
+    #[inline(always)]
+    pub(super) unsafe fn empty() -> Self {
+        // SAFETY: the caller has the instruction set.
+        unsafe { Self { even: [[S::splat(0.0); V]; N], odd: [[S::splat(0.0); V]; N] } }
+    }
+
+    /// Adds `Σ w[k] · x[row][k]` for `k` below `len`. Vectors of one lane of the blocks lie 16 values
+    /// apart. Meanwhile the lines at `hints` are asked for.
+    #[inline(always)]
+    pub(super) unsafe fn add<W: KvFormat, K: KvFormat, const HINTS: usize>(
+        &mut self,
+        read: [*const W::Stored; V],
+        hints: [[*const K::Stored; V]; HINTS],
+        len: usize,
+        x: *const f32,
+        x_stride: usize,
+    ) {
+        // SAFETY: the caller's vectors and rows reach to `len`; any address may be asked for.
+        unsafe {
+            let mut k = 0;
+            while k + 2 <= len {
+                for hint in hints.as_flattened() {
+                    let line = hint.wrapping_add(k * ROWS).cast::<u8>();
+                    S::prefetch(line);
+                    if size_of::<K::Stored>() * 2 * ROWS > 64 {
+                        S::prefetch(line.wrapping_add(64));
+                    }
+                }
+                let mut first = [S::splat(0.0); V];
+                let mut second = first;
+                for v in 0..V {
+                    first[v] = W::load::<S>(read[v].add(k * ROWS));
+                    second[v] = W::load::<S>(read[v].add((k + 1) * ROWS));
+                }
+                for n in 0..N {
+                    let x = x.add(n * x_stride + k);
+                    let (x, y) = (S::splat(x.read()), S::splat(x.add(1).read()));
+                    for v in 0..V {
+                        self.even[n][v] = S::fma(first[v], x, self.even[n][v]);
+                        self.odd[n][v] = S::fma(second[v], y, self.odd[n][v]);
+                    }
+                }
+                k += 2;
+            }
+            if k < len {
+                for v in 0..V {
+                    let last = W::load::<S>(read[v].add(k * ROWS));
+                    for n in 0..N {
+                        self.even[n][v] = S::fma(last, S::splat(x.add(n * x_stride + k).read()), self.even[n][v]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn sums(mut self) -> [[S::F; V]; N] {
+        for n in 0..N {
+            for v in 0..V {
+                // SAFETY: the caller has the instruction set.
+                self.even[n][v] = unsafe { S::add(self.even[n][v], self.odd[n][v]) };
+            }
+        }
+        self.even
+    }
+}
