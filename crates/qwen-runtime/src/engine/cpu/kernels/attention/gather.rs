@@ -14,7 +14,7 @@ use super::{BLOCK_LEN, CONVERTED_FROM, KvFormat, Mark, RUN, RUN_LEN, SCALED, Sha
 pub(super) struct Scratch<'a> {
     /// `[row][position of the run]`
     pub(super) scores: &'a mut [f32],
-    /// Room for the blocks of a run in single precision, if they are to be converted.
+    /// Room for two blocks in single precision, if they are to be converted.
     pub(super) converted: &'a mut [f32],
 }
 
@@ -39,9 +39,8 @@ kernel! {
             // before `end`, or lanes beside them.
             unsafe {
                 if !scratch.converted.is_empty() {
-                    // The next run is on its way while this one is computed.
-                    let read = pieces.convert::<S, K>(run.blocks(), scratch.converted);
-                    run.attend::<S, F32, K, 2>(pieces.converted(&read, Hints::Ahead), queries, out);
+                    let halves = pieces.converted::<K>(Hints::Ahead, scratch.converted);
+                    run.attend::<S, F32, K, 2>(halves, queries, out);
                 } else if S::LANES == ROWS && !K::HAS_SCALES && shape.rows() < CONVERTED_FROM {
                     // Memory is waited for, so that it is best read in its order: a block at a time.
                     run.attend::<S, K, K, 1>(pieces.halves(source.hints), queries, out);
@@ -51,6 +50,25 @@ kernel! {
             }
         }
     }
+}
+
+/// The steps in which `V` vectors at a time go through `count` times 16 lanes: which of these are read in turns, and
+/// the lane among theirs from which the first vector is.
+fn turns<S: Simd, const V: usize>(count: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let at_once = (V * S::LANES / ROWS).max(1);
+    (0..count).step_by(at_once).flat_map(move |first| {
+        let ready = first..count.min(first + at_once);
+        (0..ready.len() * ROWS).step_by(V * S::LANES).map(move |lane| (ready.clone(), lane))
+    })
+}
+
+/// Which of the 16 lanes, and from which lane on, each vector of a step is. Where there is no second one, the first is
+/// taken twice.
+fn places<S: Simd, const V: usize>(ready: &Range<usize>, lane: usize) -> [(usize, usize); V] {
+    std::array::from_fn(|v| {
+        let lane = (lane + v * S::LANES).min(ready.len() * ROWS - S::LANES);
+        (ready.start + lane / ROWS, lane % ROWS)
+    })
 }
 
 /// Some positions that follow each other, and who attends to them.
@@ -97,13 +115,12 @@ impl Run {
     ) {
         let (dim, rows) = (self.shape.dim, self.rows());
         let columns = dim / ROWS;
-        let vectors = self.blocks() * BLOCK_LEN / S::LANES;
-        for vector in (0..vectors).step_by(V) {
-            // Where there is no second one, the first is computed twice.
-            let places: [_; V] = std::array::from_fn(|v| {
-                let at = (vector + v).min(vectors - 1);
-                (at * S::LANES / ROWS, at * S::LANES % ROWS)
-            });
+        for (ready, at) in turns::<S, V>(self.blocks()) {
+            if at == 0 {
+                // SAFETY: the caller's blocks are there, and room for so many.
+                unsafe { keys.prepare::<S>(ready.start * columns..ready.end * columns) }
+            }
+            let places = places::<S, V>(&ready, at);
             let mut row = rows.start;
             while row < rows.end {
                 with_columns!((rows.end - row).min(S::PAIR_COLUMNS), N => {
@@ -117,6 +134,7 @@ impl Run {
                         for first in (0..dim).step_by(at_once) {
                             let len = at_once.min(dim - first);
                             let pieces = places.map(|(block, lane)| (block * columns + first / ROWS, lane));
+                            let pieces = (pieces, ready.start * columns);
                             keys.add_to(&mut tile, pieces, len, (x.add(first), dim), row == rows.start);
                             if !K::HAS_SCALES {
                                 continue;
@@ -193,11 +211,13 @@ impl Run {
         values: &mut [f32],
     ) {
         let (dim, rows) = (self.shape.dim, self.rows());
-        let vectors = dim / S::LANES;
-        for vector in (0..vectors).step_by(V) {
-            // Where there is no second one, the first is computed twice.
-            let offsets: [_; V] = std::array::from_fn(|v| (vector + v).min(vectors - 1) * S::LANES);
-            let places = offsets.map(|offset| (offset / ROWS, offset % ROWS));
+        for (ready, at) in turns::<S, V>(dim / ROWS) {
+            if at == 0 {
+                // SAFETY: the caller's blocks are there, and room for so many.
+                unsafe { held.prepare::<S>(ready.start * RUN..ready.end * RUN) }
+            }
+            let places = places::<S, V>(&ready, at);
+            let offsets = places.map(|(column, lane)| column * ROWS + lane);
             let mut row = rows.start;
             while row < rows.end {
                 with_columns!((rows.end - row).min(S::PAIR_COLUMNS), N => {
@@ -227,6 +247,7 @@ impl Run {
                                 (x, x_stride) = (scaled.as_ptr().cast(), BLOCK_LEN);
                             }
                             let pieces = places.map(|(column, lane)| (column * RUN + block, lane));
+                            let pieces = (pieces, ready.start * RUN);
                             held.add_to(&mut tile, pieces, len, (x, x_stride), row == rows.start);
                         }
                         for (n, sums) in tile.sums().into_iter().enumerate() {

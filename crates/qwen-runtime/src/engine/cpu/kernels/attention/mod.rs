@@ -141,9 +141,8 @@ impl<K: KvFormat> Attention<'_, K> {
         let blocks = (past + tokens).div_ceil(BLOCK_LEN);
         let elements = Layout::of::<K>(dim).len();
         assert!(
-            self.table[..blocks]
-                .iter()
-                .all(|&block| block as usize / RUN * self.stride + elements <= self.bundles.len()),
+            self.table.len() >= blocks
+                && self.table.iter().all(|&block| block as usize / RUN * self.stride + elements <= self.bundles.len()),
             "a block that is not there"
         );
         let bytes = self.stride * size_of::<K::Stored>();
@@ -152,7 +151,7 @@ impl<K: KvFormat> Attention<'_, K> {
             "alignment"
         );
         let convert = K::CONVERTED && shape.rows() >= CONVERTED_FROM;
-        let mut converted = vec![0.0; if convert { RUN * 2 * dim * BLOCK_LEN } else { 0 }];
+        let mut converted = vec![0.0; if convert { 2 * dim.max(RUN * ROWS) * BLOCK_LEN } else { 0 }];
         let mut scores = vec![0.0; shape.rows() * RUN_LEN];
         let scratch = gather::Scratch { scores: &mut scores, converted: &mut converted };
         // Found by measuring: where a core has much of memory under way, lines that were asked for far ahead are not

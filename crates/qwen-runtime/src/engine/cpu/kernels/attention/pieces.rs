@@ -1,5 +1,10 @@
 //! [`Pieces`]: the blocks of a run in the order in which they are read.
 
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::ptr;
+
+use super::super::formats::F32;
 use super::super::simd::{ROWS, Simd};
 use super::layout::{Layout, PIECE};
 use super::tile::Tile;
@@ -41,15 +46,17 @@ pub(super) struct Pieces<T> {
     scales: [[*const f32; RUN]; 2],
 }
 
-/// Keys or values of a run.
+/// Keys or values of a run: the pieces to read, and those of the cache that are read after them.
 #[derive(Debug)]
 pub(super) struct Half<'a, W: KvFormat, K: KvFormat> {
-    /// The pieces to read, as the cache has them or converted.
-    pub(super) read: &'a [*const W::Stored],
-    /// The same pieces of the cache, and at least as many that are read after them. Any address.
     order: &'a [*const K::Stored],
+    /// Those to read.
+    count: usize,
     pub(super) scales: [*const f32; RUN],
     hints: Hints,
+    /// Where pieces are converted to before they are read as `W`; null where that is what the cache has.
+    room: *mut f32,
+    read_as: PhantomData<W>,
 }
 
 impl<K: KvFormat> Source<'_, K> {
@@ -92,60 +99,57 @@ impl<T> Pieces<T> {
 
     /// Keys and values, to be read from the cache.
     pub(super) fn halves<K: KvFormat<Stored = T>>(&self, hints: Hints) -> [Half<'_, K, K>; 2] {
-        self.converted(&self.places[..2 * self.count], hints)
+        self.read_as(hints, ptr::null_mut())
     }
 
-    /// Keys and values, to be read from `read`.
-    pub(super) fn converted<'a, W: KvFormat, K: KvFormat<Stored = T>>(
-        &'a self,
-        read: &'a [*const W::Stored],
-        hints: Hints,
-    ) -> [Half<'a, W, K>; 2] {
+    /// Keys and values, to be converted into `room` before they are read: a part of them at a time, which then is in
+    /// the first-level cache for all query rows.
+    pub(super) fn converted<K: KvFormat<Stored = T>>(&self, hints: Hints, room: &mut [f32]) -> [Half<'_, F32, K>; 2] {
+        self.read_as(hints, room.as_mut_ptr())
+    }
+
+    fn read_as<W: KvFormat, K: KvFormat<Stored = T>>(&self, hints: Hints, room: *mut f32) -> [Half<'_, W, K>; 2] {
         let half = |number: usize| {
             let (order, scales) = (&self.places[number * self.count..3 * self.count], self.scales[number]);
-            Half { read: &read[number * self.count..][..self.count], order, scales, hints }
+            Half { order, count: self.count, scales, hints, room, read_as: PhantomData }
         };
         [half(0), half(1)]
-    }
-
-    /// Writes the pieces of so many blocks in single precision, and returns where they lie then, all pieces in order.
-    #[inline(always)]
-    pub(super) unsafe fn convert<S: Simd, K: KvFormat<Stored = T>>(
-        &self,
-        blocks: usize,
-        to: &mut [f32],
-    ) -> [*const f32; 2 * MAX_PIECES] {
-        let columns = self.count / RUN;
-        for piece in 0..2 * self.count {
-            let block = if piece < self.count { piece / columns } else { piece % RUN };
-            if block < blocks {
-                let (from, to) = (self.places[piece], &mut to[piece * PIECE..][..PIECE]);
-                for at in (0..PIECE).step_by(S::LANES) {
-                    // SAFETY: the blocks are the caller's, and both pieces have so many values.
-                    unsafe { S::store(to.as_mut_ptr().add(at), K::load::<S>(from.add(at))) }
-                }
-            }
-        }
-        let start = to.as_ptr();
-        std::array::from_fn(|piece| start.wrapping_add(piece * PIECE))
     }
 }
 
 impl<W: KvFormat, K: KvFormat> Half<'_, W, K> {
+    /// Makes some pieces ready to be read.
+    #[inline(always)]
+    pub(super) unsafe fn prepare<S: Simd>(&self, pieces: Range<usize>) {
+        if self.room.is_null() {
+            return;
+        }
+        for (index, &piece) in self.order[pieces].iter().enumerate() {
+            for at in (0..PIECE).step_by(S::LANES) {
+                // SAFETY: pieces of the cache have so many values, and the room has that of the caller's pieces.
+                unsafe { S::store(self.room.add(index * PIECE + at), K::load::<S>(piece.add(at))) }
+            }
+        }
+    }
+
     /// Adds to a tile the products of vectors, `len` of each of `pieces` from a lane on, with rows `x` that lie
-    /// `stride` apart. Only the first rows that read a piece ask for others.
+    /// `stride` apart. The pieces from `first` on are ready. Only the first rows that read a piece ask for others.
     #[inline(always)]
     pub(super) unsafe fn add_to<S: Simd, const N: usize, const V: usize>(
         &self,
         tile: &mut Tile<S, N, V>,
-        pieces: [(usize, usize); V],
+        (pieces, first): ([(usize, usize); V], usize),
         len: usize,
         (x, stride): (*const f32, usize),
         is_first: bool,
     ) {
-        let read = pieces.map(|(piece, lane)| self.read[piece].wrapping_add(lane));
+        let read = pieces.map(|(piece, lane)| {
+            let converted = self.room.wrapping_add((piece - first) * PIECE).cast_const();
+            let at: *const W::Stored = if self.room.is_null() { self.order[piece].cast() } else { converted.cast() };
+            at.wrapping_add(lane)
+        });
         let later = |by: usize| pieces.map(|(piece, lane)| self.order[piece + by].wrapping_add(lane));
-        let count = self.read.len();
+        let count = self.count;
         // SAFETY: the caller's vectors and rows are there.
         unsafe {
             match if is_first { self.hints } else { Hints::None } {
