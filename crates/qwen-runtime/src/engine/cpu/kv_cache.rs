@@ -149,8 +149,7 @@ impl<K: KvFormat> Layers<K> {
     }
 }
 
-/// Writes a key and a value: block, position in it, key, value. The positions of a block follow
-/// each other.
+/// Writes a key and a value: block, position in it, key, value.
 type WriteKv<'a> = dyn FnMut(usize, usize, &[f32], &[f32]) + 'a;
 
 impl HeadsMut<'_> {
