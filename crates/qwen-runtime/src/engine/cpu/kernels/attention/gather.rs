@@ -14,7 +14,8 @@ use super::{BLOCK_LEN, CONVERTED_FROM, KvFormat, Mark, RUN, RUN_LEN, SCALED, Sha
 pub(super) struct Scratch<'a> {
     /// `[row][position of the run]`
     pub(super) scores: &'a mut [f32],
-    /// Room for two blocks in single precision, if they are to be converted.
+    /// Room for what two vectors at a time go through, in single precision, if it is to be converted: the keys of two
+    /// blocks, or 32 dimensions of the values of a run.
     pub(super) converted: &'a mut [f32],
 }
 

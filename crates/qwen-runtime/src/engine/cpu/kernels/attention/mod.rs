@@ -151,6 +151,7 @@ impl<K: KvFormat> Attention<'_, K> {
             "alignment"
         );
         let convert = K::CONVERTED && shape.rows() >= CONVERTED_FROM;
+        // Keys of two blocks, or 32 dimensions of the values of a run.
         let mut converted = vec![0.0; if convert { 2 * dim.max(RUN * ROWS) * BLOCK_LEN } else { 0 }];
         let mut scores = vec![0.0; shape.rows() * RUN_LEN];
         let scratch = gather::Scratch { scores: &mut scores, converted: &mut converted };
