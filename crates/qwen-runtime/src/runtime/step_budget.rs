@@ -1,5 +1,6 @@
 //! How many tokens of prompts a step takes, so that the texts beside them keep flowing.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Tokens of prompts in a step in which no text goes on. A cancelled request holds the others up for
@@ -12,8 +13,8 @@ const LEAST: usize = 8;
 const STRETCH: f64 = 2.9;
 /// After so many steps with prompts, one without is measured again.
 const REMEASURE: usize = 32;
-/// Weight of a new measurement in an average.
-const WEIGHT: f64 = 0.25;
+/// Measurements that are remembered.
+const REMEMBERED: usize = 7;
 
 /// What a step consists of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,9 +29,9 @@ pub(super) struct StepSize {
 #[derive(Debug, Default)]
 pub(super) struct StepBudget {
     /// Seconds of a step of texts alone.
-    decode_step: Option<f64>,
+    decode_step: Recent,
     /// Seconds that a token of a prompt adds to it.
-    prompt_token: Option<f64>,
+    prompt_token: Recent,
     /// Steps with prompts since the last one without.
     mixed: usize,
 }
@@ -38,37 +39,55 @@ pub(super) struct StepBudget {
 impl StepBudget {
     /// Tokens of prompts for a step beside `decoding` texts.
     pub(super) fn prompt_tokens(&self, decoding: usize) -> usize {
-        match (self.decode_step, self.prompt_token) {
+        match (self.decode_step.median(), self.prompt_token.median()) {
             _ if decoding == 0 => ALONE,
             // What texts alone take changes with their number and length.
             (None, _) => 0,
             _ if self.mixed >= REMEASURE => 0,
             (Some(_), None) => FIRST,
-            (Some(step), Some(token)) => (((STRETCH - 1.0) * step / token) as usize).clamp(LEAST, ALONE),
+            // Rounded, since whole tokens left out would add up over a long prompt.
+            (Some(step), Some(token)) => (((STRETCH - 1.0) * step / token).round() as usize).clamp(LEAST, ALONE),
         }
     }
 
     /// Learns from a step.
     pub(super) fn observe(&mut self, size: StepSize, elapsed: Duration) {
         let elapsed = elapsed.as_secs_f64();
-        match (size, self.decode_step) {
-            (StepSize { decoding: 0, .. }, _) => {}
-            (StepSize { prompt_tokens: 0, .. }, _) => {
-                average(&mut self.decode_step, elapsed);
+        match size {
+            StepSize { decoding: 0, .. } => {}
+            StepSize { prompt_tokens: 0, .. } => {
+                self.decode_step.add(elapsed);
                 self.mixed = 0;
             }
-            (StepSize { prompt_tokens, .. }, step) => {
+            StepSize { prompt_tokens, .. } => {
                 // The texts cannot have taken all of it, whatever they took before.
-                let added = (elapsed - step.unwrap_or(0.0)).max(elapsed / 4.0);
-                average(&mut self.prompt_token, added / prompt_tokens as f64);
+                let added = (elapsed - self.decode_step.median().unwrap_or(0.0)).max(elapsed / 4.0);
+                self.prompt_token.add(added / prompt_tokens as f64);
                 self.mixed += 1;
             }
         }
     }
 }
 
-fn average(mean: &mut Option<f64>, value: f64) {
-    *mean = Some(mean.map_or(value, |mean| mean + WEIGHT * (value - mean)));
+/// The last measurements. Their median counts, since a step that something else held up, such as the system with new
+/// memory, says nothing of the next one.
+#[derive(Debug, Default)]
+struct Recent(VecDeque<f64>);
+
+impl Recent {
+    fn add(&mut self, value: f64) {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(value);
+    }
+
+    fn median(&self) -> Option<f64> {
+        let mut values = Vec::from_iter(self.0.iter().copied());
+        values.sort_by(f64::total_cmp);
+        // The lower of two, as steps are held up and never hurried.
+        values.get(values.len().saturating_sub(1) / 2).copied()
+    }
 }
 
 #[cfg(test)]
@@ -106,7 +125,9 @@ mod tests {
             if (LEAST + 1..ALONE).contains(&tokens) {
                 assert!((steps[29] / decode - STRETCH).abs() < 0.2, "{} of {decode}", steps[29]);
             }
-            assert!(steps.iter().all(|step| *step <= (decode * STRETCH).max(decode + token * FIRST as f64) * 1.01));
+            // The nearest whole token may be one half too much.
+            let most = (decode * STRETCH + token / 2.0).max(decode + token * FIRST as f64);
+            assert!(steps.iter().all(|step| *step <= most * 1.01));
         }
     }
 
@@ -121,6 +142,25 @@ mod tests {
             run(&mut budget, 0.08, 0.002);
         }
         assert!(budget.prompt_tokens(4) > 3 * before);
+    }
+
+    #[test]
+    fn a_step_that_was_held_up_changes_nothing() {
+        let mut budget = StepBudget::default();
+        budget.observe(StepSize { decoding: 4, prompt_tokens: 0 }, Duration::from_millis(20));
+        for _ in 0..20 {
+            run(&mut budget, 0.02, 0.002);
+        }
+        let before = budget.prompt_tokens(4);
+        for _ in 0..5 {
+            budget.observe(mixed(before), Duration::from_millis(500));
+            budget.observe(StepSize { decoding: 4, prompt_tokens: 0 }, Duration::from_millis(500));
+            for _ in 0..4 {
+                assert_eq!(budget.prompt_tokens(4), before);
+                budget.observe(StepSize { decoding: 4, prompt_tokens: 0 }, Duration::from_millis(20));
+                run(&mut budget, 0.02, 0.002);
+            }
+        }
     }
 
     #[test]
