@@ -90,6 +90,14 @@ impl Run {
         self.shape.first_row(self.start)..self.shape.rows()
     }
 
+    /// These rows in tiles: the number of each, its first row, and which pieces are asked for while it reads others.
+    /// Each piece is asked for by one tile, and all tiles take turns, so that memory never has too much to do at once.
+    fn tiles<S: Simd>(self) -> impl Iterator<Item = (usize, usize, impl Fn(usize) -> bool)> {
+        let tiles = self.rows().step_by(S::PAIR_COLUMNS);
+        let count = tiles.len();
+        tiles.enumerate().map(move |(number, row)| (number, row, move |piece: usize| piece % count == number))
+    }
+
     /// Adds what the rows get from the run to their values and marks, by way of their scores.
     #[inline(always)]
     unsafe fn attend<S: Simd, W: KvFormat, K: KvFormat, const V: usize>(
@@ -122,8 +130,7 @@ impl Run {
                 unsafe { keys.prepare::<S>(ready.start * columns..ready.end * columns) }
             }
             let places = places::<S, V>(&ready, at);
-            let mut row = rows.start;
-            while row < rows.end {
+            for (number, row, asks) in self.tiles::<S>() {
                 with_columns!((rows.end - row).min(S::PAIR_COLUMNS), N => {
                     // SAFETY: the caller's blocks and rows are there.
                     unsafe {
@@ -131,12 +138,12 @@ impl Run {
                         let mut scores_of = [[S::splat(0.0); V]; N];
                         let mut tile = Tile::<S, N, V>::empty();
                         // What is asked for lies elsewhere for each piece.
-                        let at_once = if K::HAS_SCALES { SCALED } else if row == rows.start { ROWS } else { dim };
+                        let at_once = if K::HAS_SCALES { SCALED } else if number < columns { ROWS } else { dim };
                         for first in (0..dim).step_by(at_once) {
                             let len = at_once.min(dim - first);
                             let pieces = places.map(|(block, lane)| (block * columns + first / ROWS, lane));
                             let pieces = (pieces, ready.start * columns);
-                            keys.add_to(&mut tile, pieces, len, (x.add(first), dim), row == rows.start);
+                            keys.add_to(&mut tile, pieces, len, (x.add(first), dim), asks(first / at_once));
                             if !K::HAS_SCALES {
                                 continue;
                             }
@@ -159,7 +166,6 @@ impl Run {
                             }
                         }
                     }
-                    row += N;
                 });
             }
         }
@@ -219,8 +225,7 @@ impl Run {
             }
             let places = places::<S, V>(&ready, at);
             let offsets = places.map(|(column, lane)| column * ROWS + lane);
-            let mut row = rows.start;
-            while row < rows.end {
+            for (_, row, asks) in self.tiles::<S>() {
                 with_columns!((rows.end - row).min(S::PAIR_COLUMNS), N => {
                     // SAFETY: the caller's blocks and rows are there.
                     unsafe {
@@ -249,7 +254,7 @@ impl Run {
                             }
                             let pieces = places.map(|(column, lane)| (column * RUN + block, lane));
                             let pieces = (pieces, ready.start * RUN);
-                            held.add_to(&mut tile, pieces, len, (x, x_stride), row == rows.start);
+                            held.add_to(&mut tile, pieces, len, (x, x_stride), asks(block));
                         }
                         for (n, sums) in tile.sums().into_iter().enumerate() {
                             for (offset, sum) in offsets.into_iter().zip(sums) {
@@ -257,7 +262,6 @@ impl Run {
                             }
                         }
                     }
-                    row += N;
                 });
             }
         }

@@ -133,7 +133,7 @@ impl<W: KvFormat, K: KvFormat> Half<'_, W, K> {
     }
 
     /// Adds to a tile the products of vectors, `len` of each of `pieces` from a lane on, with rows `x` that lie
-    /// `stride` apart. The pieces from `first` on are ready. Only the first rows that read a piece ask for others.
+    /// `stride` apart. The pieces from `first` on are ready. Meanwhile others are asked for, if it `asks`.
     #[inline(always)]
     pub(super) unsafe fn add_to<S: Simd, const N: usize, const V: usize>(
         &self,
@@ -141,7 +141,7 @@ impl<W: KvFormat, K: KvFormat> Half<'_, W, K> {
         (pieces, first): ([(usize, usize); V], usize),
         len: usize,
         (x, stride): (*const f32, usize),
-        is_first: bool,
+        asks: bool,
     ) {
         let read = pieces.map(|(piece, lane)| {
             let converted = self.room.wrapping_add((piece - first) * PIECE).cast_const();
@@ -152,7 +152,7 @@ impl<W: KvFormat, K: KvFormat> Half<'_, W, K> {
         let count = self.count;
         // SAFETY: the caller's vectors and rows are there.
         unsafe {
-            match if is_first { self.hints } else { Hints::None } {
+            match if asks { self.hints } else { Hints::None } {
                 Hints::None => tile.add::<W, K, _>(read, [], len, x, stride),
                 Hints::Ahead => tile.add::<W, K, _>(read, [later(count)], len, x, stride),
                 Hints::Often => {
