@@ -108,6 +108,11 @@ fn keeps_the_contract(engine: &mut dyn Engine) {
     let together = engine.step(&batch).unwrap();
     assert_eq!(together.iter().map(Logits::rows).collect::<Vec<_>>(), [0, 6, 1]);
     assert_same(&together[1], &expected);
+    // The last row is the same, whether others are asked for or not.
+    engine.truncate(two, at_two).unwrap();
+    let all = step(engine, two, &[1, 2, 3], LogitsAt::All).unwrap();
+    let last = all.last().unwrap();
+    assert_same(&together[2], &Logits::new(last.to_vec(), last.len()));
 
     // Handles are given back and not used again.
     while engine.capacity().sequences < engine.capacity().max_sequences {

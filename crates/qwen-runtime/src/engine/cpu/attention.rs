@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn sequence(row: usize, past: usize, tokens: usize) -> SequenceRows {
-        SequenceRows { row, tokens, past, table: Vec::new() }
+        SequenceRows { row, tokens, past, wanted: 0, table: Vec::new() }
     }
 
     #[test]

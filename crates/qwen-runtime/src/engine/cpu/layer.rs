@@ -45,12 +45,16 @@ impl DecoderLayer {
         })
     }
 
-    /// Carries `buffers.x` through the layer; new keys and values are written to the cache.
-    pub(super) fn forward(&self, pass: &mut Pass<'_>, cache: &mut KvCache, buffers: &mut Buffers) {
+    /// Writes the keys and values of all rows to the cache, and their queries to the buffers.
+    pub(super) fn extend(&self, pass: &mut Pass<'_>, cache: &mut KvCache, buffers: &mut Buffers) {
         let precision = self.projections.iter().map(Linear::precision).fold(Precision::default(), Precision::and);
         pass.normalize(buffers, &self.attention_norm, precision);
         self.project(pass, buffers);
         self.append(pass, cache, buffers);
+    }
+
+    /// Carries `buffers.x` through the rest of the layer: attention, and the feed-forward part.
+    pub(super) fn carry(&self, pass: &mut Pass<'_>, cache: &KvCache, buffers: &mut Buffers) {
         attend(pass, (self.index, cache), buffers, self.output.input());
         Self::add_product(pass, &self.output, buffers);
         pass.normalize(buffers, &self.feed_forward_norm, self.gate.precision().and(self.up.precision()));

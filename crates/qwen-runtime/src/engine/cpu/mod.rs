@@ -94,7 +94,7 @@ impl CpuEngine {
 
     /// The step in pieces of at most [`MAX_ROWS`] rows, in order.
     fn pieces(&self, batch: &[SequenceStep<'_>]) -> Result<Vec<FlatBatch>, RuntimeError> {
-        let empty = || FlatBatch { tokens: Vec::new(), sequences: Vec::new(), wanted: Vec::new() };
+        let empty = || FlatBatch { tokens: Vec::new(), sequences: Vec::new() };
         let mut pieces = vec![empty()];
         for step in batch {
             let table: Vec<u32> = self.pool.table(step.sequence)?.iter().map(|block| block.index() as u32).collect();
@@ -108,13 +108,13 @@ impl CpuEngine {
                 let tokens = (step.tokens.len() - done).min(MAX_ROWS - row);
                 piece.tokens.extend_from_slice(&step.tokens[done..done + tokens]);
                 let past = step.position + done;
-                piece.sequences.push(SequenceRows { row, tokens, past, table: table.clone() });
                 done += tokens;
-                match step.logits {
-                    LogitsAt::All => piece.wanted.extend(row..row + tokens),
-                    LogitsAt::Last if done == step.tokens.len() => piece.wanted.push(row + tokens - 1),
-                    LogitsAt::Last | LogitsAt::None => {}
-                }
+                let wanted = match step.logits {
+                    LogitsAt::All => tokens,
+                    LogitsAt::Last if done == step.tokens.len() => 1,
+                    LogitsAt::Last | LogitsAt::None => 0,
+                };
+                piece.sequences.push(SequenceRows { row, tokens, past, wanted, table: table.clone() });
             }
         }
         Ok(pieces)
@@ -186,10 +186,10 @@ impl Engine for CpuEngine {
         self.cache.copy(&copies);
         let vocab_size = self.architecture.vocab_size;
         let pieces = self.pieces(batch)?;
-        let wanted: usize = pieces.iter().map(|piece| piece.wanted.len()).sum();
+        let wanted: usize = pieces.iter().map(FlatBatch::wanted).sum();
         let mut rows = self.logits.room(wanted * vocab_size).chunks_exact_mut(vocab_size);
         for piece in pieces {
-            let out: Vec<&mut [f32]> = rows.by_ref().take(piece.wanted.len()).collect();
+            let out: Vec<&mut [f32]> = rows.by_ref().take(piece.wanted()).collect();
             self.model.forward(&piece, &mut self.team, &mut self.cache, out);
         }
         for step in batch {

@@ -34,8 +34,24 @@ pub(super) struct Model {
 pub(super) struct FlatBatch {
     pub(super) tokens: Vec<TokenId>,
     pub(super) sequences: Vec<SequenceRows>,
-    /// The rows whose logits are wanted.
-    pub(super) wanted: Vec<usize>,
+}
+
+impl FlatBatch {
+    /// How many rows logits are wanted of.
+    pub(super) fn wanted(&self) -> usize {
+        self.sequences.iter().map(|sequence| sequence.wanted).sum()
+    }
+
+    /// These rows as a batch of their own.
+    fn only_wanted(&self) -> Vec<SequenceRows> {
+        let mut row = 0;
+        let wanted = self.sequences.iter().filter(|sequence| sequence.wanted > 0).map(|sequence| {
+            let only = sequence.only_wanted(row);
+            row += only.tokens;
+            only
+        });
+        wanted.collect()
+    }
 }
 
 impl Model {
@@ -75,10 +91,21 @@ impl Model {
             rotary: &self.rotary,
             sequences: &batch.sequences,
         };
-        for layer in &self.layers {
-            layer.forward(&mut pass, cache, &mut self.buffers);
+        let (wanted, tokens) = (batch.only_wanted(), batch.tokens.len());
+        for (left, layer) in (0..self.layers.len()).rev().zip(&self.layers) {
+            layer.extend(&mut pass, cache, &mut self.buffers);
+            if left == 0 {
+                // Of the rest of a prompt, only the keys and values of the last layer are needed.
+                if wanted.is_empty() {
+                    return;
+                }
+                let rows: Vec<usize> = batch.sequences.iter().flat_map(SequenceRows::wanted_rows).collect();
+                self.buffers.keep(&rows, tokens, self.architecture.kv_heads);
+                pass.sequences = &wanted;
+            }
+            layer.carry(&mut pass, cache, &mut self.buffers);
         }
-        self.logits(&batch.wanted, batch.tokens.len(), team, logits);
+        self.logits(team, logits);
     }
 
     /// Embeds the tokens into the residual stream.
@@ -104,22 +131,18 @@ impl Model {
         }
     }
 
-    /// Final norm and head of the wanted rows.
-    fn logits(&mut self, wanted: &[usize], tokens: usize, team: &mut Team, out: Vec<&mut [f32]>) {
-        if wanted.is_empty() {
-            return;
-        }
+    /// Final norm and head of the rows that are left.
+    fn logits(&mut self, team: &mut Team, out: Vec<&mut [f32]>) {
+        let tokens = out.len();
         let head = self.head.as_ref().unwrap_or(&self.embedding);
         let set = self.elementwise;
         let x = Tiles { values: &self.buffers.x, stride: tile_stride(tokens) };
         let activations: &mut Activations = &mut self.buffers.activations;
-        let rows = activations.rows(wanted.len(), self.norm.len(), RowGroup::precision(head.dtype()));
+        let rows = activations.rows(tokens, self.norm.len(), RowGroup::precision(head.dtype()));
         let norm = Norm { weight: &self.norm, eps: self.architecture.rms_norm_eps as f32 };
         let weights = &self.weights;
-        team.run(wanted.len(), &|range| {
-            for index in range {
-                rows.fill(set.0, index, |row| set.normalize(x, wanted[index], norm, row));
-            }
+        team.run(tokens, &|range| {
+            range.for_each(|token| rows.fill(set.0, token, |row| set.normalize(x, token, norm, row)));
         });
         drop(rows);
         let activations = &self.buffers.activations;
@@ -127,15 +150,15 @@ impl Model {
         let pieces: Vec<Chunks<'_, f32>> = out.into_iter().map(|row| Chunks::new(row, ROWS)).collect();
         team.run(head.groups(), &|range| {
             // Two groups at least, since two may be multiplied together.
-            let at_once = (HEAD_PRODUCTS / wanted.len()).max(2).min(range.len());
-            let mut products = vec![0.0; at_once * wanted.len() * ROWS];
+            let at_once = (HEAD_PRODUCTS / tokens).max(2).min(range.len());
+            let mut products = vec![0.0; at_once * tokens * ROWS];
             for first in range.clone().step_by(at_once) {
                 let indices = first..range.end.min(first + at_once);
                 products.fill(0.0);
-                let out = products.chunks_exact_mut(wanted.len() * ROWS);
+                let out = products.chunks_exact_mut(tokens * ROWS);
                 let groups = indices.clone().map(|index| head.group(weights, index));
                 RowGroup::add_products(set.0, activations, groups.zip(out));
-                for (index, product) in indices.zip(products.chunks_exact(wanted.len() * ROWS)) {
+                for (index, product) in indices.zip(products.chunks_exact(tokens * ROWS)) {
                     for (pieces, product) in pieces.iter().zip(product.chunks_exact(ROWS)) {
                         let to = pieces.take(index);
                         to.copy_from_slice(&product[..to.len()]);

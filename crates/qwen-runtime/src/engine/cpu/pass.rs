@@ -1,6 +1,8 @@
 //! [`Pass`]: what every layer is told of a step, and the buffers that it works in.
 
-use super::kernels::{Activations, Elementwise, Mark, Norm, Precision, Team, Tiles, tile_stride};
+use std::ops::Range;
+
+use super::kernels::{Activations, Elementwise, Mark, Norm, Precision, ROWS, Team, Tiles, tile_stride};
 use super::packed::Weights;
 use crate::checkpoint::Architecture;
 use crate::engine::rope::RotaryTable;
@@ -14,8 +16,24 @@ pub(super) struct SequenceRows {
     pub(super) tokens: usize,
     /// Positions before them.
     pub(super) past: usize,
+    /// How many of its rows, which are its last ones, logits are wanted of.
+    pub(super) wanted: usize,
     /// Blocks of all positions, these included.
     pub(super) table: Vec<u32>,
+}
+
+impl SequenceRows {
+    /// The rows whose logits are wanted.
+    pub(super) fn wanted_rows(&self) -> Range<usize> {
+        let end = self.row + self.tokens;
+        end - self.wanted..end
+    }
+
+    /// These rows alone, in a batch in which they begin at `row`.
+    pub(super) fn only_wanted(&self, row: usize) -> Self {
+        let Self { wanted, .. } = *self;
+        Self { row, tokens: wanted, past: self.past + self.tokens - wanted, wanted, table: self.table.clone() }
+    }
 }
 
 /// A step on its way through the layers.
@@ -45,6 +63,30 @@ pub(super) struct Buffers {
     /// The feed-forward part's middle, tiles.
     pub(super) gated: Vec<f32>,
     pub(super) activations: Activations,
+}
+
+impl Buffers {
+    /// Keeps some of the `tokens` rows of the residual stream and of the queries, whose heads are `kv_heads` groups.
+    pub(super) fn keep(&mut self, rows: &[usize], tokens: usize, kv_heads: usize) {
+        if rows.len() == tokens {
+            return;
+        }
+        keep(&mut self.x, ROWS, [tile_stride(tokens), tile_stride(rows.len())], rows);
+        let len = self.queries.len() / (kv_heads * tokens);
+        keep(&mut self.queries, len, [len * tokens, len * rows.len()], rows);
+    }
+}
+
+/// Keeps some rows, in their order, of `len` values each, of parts that are and will be so far apart.
+fn keep(values: &mut Vec<f32>, len: usize, [stride, kept_stride]: [usize; 2], rows: &[usize]) {
+    let parts = values.len() / stride;
+    for part in 0..parts {
+        for (index, row) in rows.iter().enumerate() {
+            let from = part * stride + row * len;
+            values.copy_within(from..from + len, part * kept_stride + index * len);
+        }
+    }
+    values.truncate(parts * kept_stride);
 }
 
 impl Pass<'_> {
