@@ -86,8 +86,8 @@ pub struct Sampler {
     params: SamplingParams,
     known: KnownTokens,
     rng: ChaCha8Rng,
-    /// Kept to save an allocation of the vocabulary's size for each token.
-    logits: Vec<f32>,
+    /// Logits that were changed. Kept, as the candidates are, to save an allocation for each token.
+    changed: Vec<f32>,
     candidates: Vec<Candidate>,
 }
 
@@ -98,82 +98,33 @@ impl Sampler {
             Some(seed) => ChaCha8Rng::seed_from_u64(seed),
             None => ChaCha8Rng::from_os_rng(),
         };
-        Self { params, known, rng, logits: Vec::new(), candidates: Vec::new() }
+        Self { params, known, rng, changed: Vec::new(), candidates: Vec::new() }
     }
 
     /// Draws the next token; `banned` tokens are left out. `None` when nothing is left to draw.
     ///
     /// `logits` has one value for each row of the head.
     pub fn sample(&mut self, logits: &[f32], history: &TokenHistory, banned: &[TokenId]) -> Option<TokenId> {
-        self.penalize(logits, history);
-        for &token in banned {
-            if let Some(logit) = self.logits.get_mut(token as usize) {
-                *logit = f32::NEG_INFINITY;
-            }
-        }
+        let logits = change(&self.params, logits, history, banned, &mut self.changed);
         if self.params.temperature == 0.0 {
-            return self.known.argmax(&self.logits);
+            return self.known.argmax(logits);
         }
-        self.filter();
+        filter(&self.params, &self.known, logits, &mut self.candidates);
         self.draw()
     }
 
     /// The distribution that [`Sampler::sample`] draws from: tokens with their probabilities, in no
     /// particular order. At temperature 0 all mass is on the most probable token.
     pub fn distribution(&mut self, logits: &[f32], history: &TokenHistory) -> &[Candidate] {
-        self.penalize(logits, history);
+        let logits = change(&self.params, logits, history, &[], &mut self.changed);
         if self.params.temperature == 0.0 {
-            let best = self.known.argmax(&self.logits);
+            let best = self.known.argmax(logits);
             self.candidates.clear();
             self.candidates.extend(best.map(|token| Candidate { token, value: 1.0 }));
         } else {
-            self.filter();
+            filter(&self.params, &self.known, logits, &mut self.candidates);
         }
         &self.candidates
-    }
-
-    /// Bias and penalties, in the order that transformers and vLLM give them.
-    fn penalize(&mut self, logits: &[f32], history: &TokenHistory) {
-        self.logits.clear();
-        self.logits.extend_from_slice(logits);
-        let params = &self.params;
-        for &(token, bias) in &params.logit_bias {
-            if let Some(logit) = self.logits.get_mut(token as usize) {
-                *logit += bias;
-            }
-        }
-        if params.repetition_penalty == 1.0 && params.presence_penalty == 0.0 && params.frequency_penalty == 0.0 {
-            return;
-        }
-        for (token, generated) in history.iter() {
-            let Some(logit) = self.logits.get_mut(token as usize) else { continue };
-            if *logit > 0.0 {
-                *logit /= params.repetition_penalty;
-            } else {
-                *logit *= params.repetition_penalty;
-            }
-            if generated > 0 {
-                *logit -= params.presence_penalty + params.frequency_penalty * generated as f32;
-            }
-        }
-    }
-
-    /// Temperature, top-k, top-p, min-p, softmax.
-    fn filter(&mut self) {
-        let params = &self.params;
-        let mut candidates = std::mem::take(&mut self.candidates);
-        candidates.clear();
-        match params.top_k {
-            0 => candidates.extend(self.known.candidates(&self.logits)),
-            // The temperature changes no order.
-            k => self.known.offer(&self.logits, Likeliest::new(k, &mut candidates)),
-        }
-        filters::cool(&mut candidates, params.temperature);
-        filters::top_k(&mut candidates, params.top_k);
-        filters::top_p(&mut candidates, params.top_p);
-        filters::min_p(&mut candidates, params.min_p);
-        filters::softmax(&mut candidates);
-        self.candidates = candidates;
     }
 
     fn draw(&mut self) -> Option<TokenId> {
@@ -191,6 +142,62 @@ impl Sampler {
         }
         self.candidates.last().map(|candidate| candidate.token)
     }
+}
+
+/// Bias and penalties, in the order that transformers and vLLM give them, and no `banned` tokens. Where there are none of
+/// all these, the logits are left where they are: a copy would be as much work as to look through them.
+fn change<'a>(
+    params: &SamplingParams,
+    logits: &'a [f32],
+    history: &TokenHistory,
+    banned: &[TokenId],
+    room: &'a mut Vec<f32>,
+) -> &'a [f32] {
+    let penalized =
+        params.repetition_penalty != 1.0 || params.presence_penalty != 0.0 || params.frequency_penalty != 0.0;
+    if params.logit_bias.is_empty() && !penalized && banned.is_empty() {
+        return logits;
+    }
+    room.clear();
+    room.extend_from_slice(logits);
+    for &(token, bias) in &params.logit_bias {
+        if let Some(logit) = room.get_mut(token as usize) {
+            *logit += bias;
+        }
+    }
+    let seen = if penalized { Some(history.iter()) } else { None };
+    for (token, generated) in seen.into_iter().flatten() {
+        let Some(logit) = room.get_mut(token as usize) else { continue };
+        if *logit > 0.0 {
+            *logit /= params.repetition_penalty;
+        } else {
+            *logit *= params.repetition_penalty;
+        }
+        if generated > 0 {
+            *logit -= params.presence_penalty + params.frequency_penalty * generated as f32;
+        }
+    }
+    for &token in banned {
+        if let Some(logit) = room.get_mut(token as usize) {
+            *logit = f32::NEG_INFINITY;
+        }
+    }
+    room
+}
+
+/// Temperature, top-k, top-p, min-p, softmax.
+fn filter(params: &SamplingParams, known: &KnownTokens, logits: &[f32], candidates: &mut Vec<Candidate>) {
+    candidates.clear();
+    match params.top_k {
+        0 => candidates.extend(known.candidates(logits)),
+        // The temperature changes no order.
+        k => known.offer(logits, Likeliest::new(k, candidates)),
+    }
+    filters::cool(candidates, params.temperature);
+    filters::top_k(candidates, params.top_k);
+    filters::top_p(candidates, params.top_p);
+    filters::min_p(candidates, params.min_p);
+    filters::softmax(candidates);
 }
 
 #[cfg(test)]
