@@ -91,20 +91,21 @@ impl Model {
             rotary: &self.rotary,
             sequences: &batch.sequences,
         };
-        let (wanted, tokens) = (batch.only_wanted(), batch.tokens.len());
-        for (left, layer) in (0..self.layers.len()).rev().zip(&self.layers) {
+        // A checkpoint has layers.
+        let Some((last, others)) = self.layers.split_last() else { return };
+        for layer in others {
             layer.extend(&mut pass, cache, &mut self.buffers);
-            if left == 0 {
-                // Of the rest of a prompt, only the keys and values of the last layer are needed.
-                if wanted.is_empty() {
-                    return;
-                }
-                let rows: Vec<usize> = batch.sequences.iter().flat_map(SequenceRows::wanted_rows).collect();
-                self.buffers.keep(&rows, tokens, self.architecture.kv_heads);
-                pass.sequences = &wanted;
-            }
             layer.carry(&mut pass, cache, &mut self.buffers);
         }
+        last.extend(&mut pass, cache, &mut self.buffers);
+        // Of a prompt's other rows, nothing is read but the keys and values of the last layer.
+        let wanted = batch.only_wanted();
+        if wanted.is_empty() {
+            return;
+        }
+        let rows: Vec<usize> = batch.sequences.iter().flat_map(SequenceRows::wanted_rows).collect();
+        self.buffers.keep(&rows, batch.tokens.len(), self.architecture.kv_heads);
+        last.carry(&mut Pass { sequences: &wanted, ..pass }, cache, &mut self.buffers);
         self.logits(team, logits);
     }
 

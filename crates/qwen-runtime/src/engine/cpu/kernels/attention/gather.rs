@@ -90,12 +90,12 @@ impl Run {
         self.shape.first_row(self.start)..self.shape.rows()
     }
 
-    /// These rows in tiles: the number of each, its first row, and which pieces are asked for while it reads others.
-    /// Each piece is asked for by one tile, and all tiles take turns, so that memory never has too much to do at once.
+    /// These rows in tiles: the number of each, its first row, and in which steps of its way through the pieces it asks
+    /// for others. In each step one tile does, and all take turns, so that memory never has too much to do at once.
     fn tiles<S: Simd>(self) -> impl Iterator<Item = (usize, usize, impl Fn(usize) -> bool)> {
         let tiles = self.rows().step_by(S::PAIR_COLUMNS);
         let count = tiles.len();
-        tiles.enumerate().map(move |(number, row)| (number, row, move |piece: usize| piece % count == number))
+        tiles.enumerate().map(move |(number, row)| (number, row, move |step: usize| step % count == number))
     }
 
     /// Adds what the rows get from the run to their values and marks, by way of their scores.
