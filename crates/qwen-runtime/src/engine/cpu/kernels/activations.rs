@@ -1,9 +1,8 @@
 //! [`Activations`]: what a product multiplies weights with, in each precision that one needs.
 
-use super::product::QuantizedPlaces;
 use super::set::Detected;
 use super::simd::ROWS;
-use super::team::Chunks;
+use super::team::{Chunks, Column, Columns};
 use super::{SMALL, SUPER};
 
 /// What the weights that the activations meet need of them.
@@ -31,53 +30,133 @@ pub(crate) enum Need {
     Yes,
 }
 
-/// Rows of activations, as floats and quantized.
+impl Need {
+    /// So many, if they are needed.
+    fn of(self, count: usize) -> usize {
+        if self == Self::Yes { count } else { 0 }
+    }
+}
+
+/// 256 activations in 8 bits with one scale, for K-quants. Lies on cache lines of its own, as whoever fills the next one
+/// may be another thread.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
+pub(super) struct Q8Super {
+    pub(super) values: [i8; SUPER],
+    /// Sums of 16 values each, times -32: what weights that are stored 32 too large give too much.
+    pub(super) offsets: [i32; SUPER / 16],
+    /// Sums of 32 values each, two and two as `i16`.
+    pub(super) pairs: [i32; SUPER / (2 * SMALL)],
+    pub(super) scale: f32,
+}
+
+/// 256 activations in 8 bits with a scale for each 32.
+#[derive(Debug, Clone)]
+#[repr(C, align(64))]
+pub(super) struct Q8Smalls {
+    pub(super) values: [i8; SUPER],
+    /// Sums of 32 values each, negated.
+    pub(super) negative_sums: [i32; SUPER / SMALL],
+    pub(super) scales: [f32; SUPER / SMALL],
+}
+
+/// 256 activations in 8 bits; of a row's last ones perhaps fewer.
+pub(super) trait Q8Block: Clone {
+    const ZERO: Self;
+    fn fill(&mut self, row: &[f32]);
+}
+
+impl Q8Block for Q8Super {
+    const ZERO: Self = Self { values: [0; SUPER], offsets: [0; SUPER / 16], pairs: [0; SUPER / 64], scale: 0.0 };
+
+    #[inline(always)]
+    fn fill(&mut self, row: &[f32]) {
+        let (row, _) = row.as_chunks::<SUPER>();
+        self.scale = round(&row[0], &mut self.values);
+        let sums: [i32; SUPER / 16] = std::array::from_fn(|unit| sum(&self.values[16 * unit..][..16]));
+        self.offsets = sums.map(|sum| -32 * sum);
+        for (pair, sums) in self.pairs.iter_mut().zip(sums.chunks_exact(4)) {
+            *pair = ((sums[0] + sums[1]) & 0xffff) | (sums[2] + sums[3]) << 16;
+        }
+    }
+}
+
+impl Q8Block for Q8Smalls {
+    const ZERO: Self = Self { values: [0; SUPER], negative_sums: [0; SUPER / SMALL], scales: [0.0; SUPER / SMALL] };
+
+    #[inline(always)]
+    fn fill(&mut self, row: &[f32]) {
+        let parts = row.as_chunks::<SMALL>().0.iter().zip(self.values.as_chunks_mut::<SMALL>().0);
+        for (index, (row, values)) in parts.enumerate() {
+            self.scales[index] = round(row, values);
+            self.negative_sums[index] = -sum(values);
+        }
+    }
+}
+
+/// To whole numbers in -127..=127, the largest becoming 127, and what they must be multiplied by.
+#[inline(always)]
+fn round<const LEN: usize>(row: &[f32; LEN], values: &mut [i8; LEN]) -> f32 {
+    /// Adding it leaves the nearest whole number in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    let mut largest = [0.0_f32; ROWS];
+    // Rows are whole numbers of 16. Of a known length, the sixteen stay in registers.
+    for part in row.as_chunks::<ROWS>().0 {
+        for lane in 0..ROWS {
+            let size = part[lane].abs();
+            largest[lane] = if size > largest[lane] { size } else { largest[lane] };
+        }
+    }
+    let largest = largest.iter().fold(0.0_f32, |most, &value| if value > most { value } else { most });
+    let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+    for (value, &x) in values.iter_mut().zip(row) {
+        *value = (x * inverse + ROUND).to_bits() as i8;
+    }
+    largest / 127.0
+}
+
+#[inline(always)]
+fn sum(values: &[i8]) -> i32 {
+    values.iter().map(|&value| i32::from(value)).sum()
+}
+
+/// Rows of activations, as floats and quantized. Blocks of the same columns lie together, since a product reads those of
+/// several tokens at once: from one place on, at distances that are known when it is compiled.
 #[derive(Debug, Default)]
 pub(crate) struct Activations {
     tokens: usize,
     columns: usize,
+    precision: Precision,
     /// `[token][columns]`
     floats: Vec<f32>,
-    supers: Quantized,
-    smalls: Quantized,
+    /// `[columns / 256][token]`
+    supers: Vec<Q8Super>,
+    /// `[columns / 256][token]`
+    smalls: Vec<Q8Smalls>,
 }
 
-#[derive(Debug, Default)]
-struct Quantized {
-    /// `[token][stride]`
-    values: Vec<i8>,
-    /// `[token][columns / block]`
-    scales: Vec<f32>,
-    /// `[token][columns / unit]`, negated.
-    sums: Vec<i32>,
-    /// `[token][columns / 64]`, two sums of 32 columns each.
-    pairs: Vec<i32>,
-}
-
-/// Bytes from one token's values to the next: a cache line more than a round number, so that
-/// tokens do not all fall into the same part of the cache.
-fn stride(columns: usize) -> usize {
-    columns.next_multiple_of(64) + 64
+/// `len` values to be filled. They stay as many as were ever needed, since a layer needs more and less in turns.
+fn room<T: Clone>(values: &mut Vec<T>, len: usize, zero: T) -> &mut [T] {
+    if values.len() < len {
+        values.resize(len, zero);
+    }
+    &mut values[..len]
 }
 
 impl Activations {
     /// Rows to be filled: as many tokens of as many columns.
+    ///
+    /// # Panics
+    /// When the columns are no whole blocks of what is needed.
     pub(crate) fn rows(&mut self, tokens: usize, columns: usize, precision: Precision) -> ActivationRows<'_> {
-        (self.tokens, self.columns) = (tokens, columns);
-        self.floats.resize(tokens * columns, 0.0);
-        let sizes = |quantized: &mut Quantized, need: Need, block: usize, unit: usize| {
-            let tokens = if need == Need::Yes { tokens } else { 0 };
-            quantized.values.resize(tokens * stride(columns), 0);
-            quantized.scales.resize(tokens * columns.div_ceil(block), 0.0);
-            quantized.sums.resize(tokens * columns.div_ceil(unit), 0);
-            quantized.pairs.resize(tokens * columns.div_ceil(2 * SMALL), 0);
-        };
-        sizes(&mut self.supers, precision.supers, SUPER, 16);
-        sizes(&mut self.smalls, precision.smalls, SMALL, SMALL);
+        (self.tokens, self.columns, self.precision) = (tokens, columns, precision);
+        let block = precision.supers.of(SUPER).max(precision.smalls.of(SMALL)).max(1);
+        assert!(columns.is_multiple_of(block), "{columns} columns are no whole blocks of {block}");
+        let blocks = tokens * columns.div_ceil(SUPER);
         ActivationRows {
-            floats: Chunks::new(&mut self.floats, columns),
-            supers: QuantizedParts::new(&mut self.supers, columns, SUPER, 16),
-            smalls: QuantizedParts::new(&mut self.smalls, columns, SMALL, SMALL),
+            floats: Chunks::new(room(&mut self.floats, tokens * columns, 0.0), columns),
+            supers: Columns::new(room(&mut self.supers, precision.supers.of(blocks), Q8Super::ZERO), tokens),
+            smalls: Columns::new(room(&mut self.smalls, precision.smalls.of(blocks), Q8Smalls::ZERO), tokens),
             precision,
         }
     }
@@ -90,62 +169,36 @@ impl Activations {
         self.columns
     }
 
-    pub(super) fn floats(&self) -> &[f32] {
-        &self.floats
+    /// `[token][columns]`
+    pub(super) fn floats(&self) -> *const f32 {
+        self.floats.as_ptr()
     }
 
-    /// Blocks of 256; they were asked for.
-    pub(super) fn supers(&self) -> QuantizedPlaces {
-        self.supers.places(self, SUPER, 16)
+    /// `[columns / 256][token]`
+    ///
+    /// # Panics
+    /// When they were not asked for.
+    pub(super) fn supers(&self) -> *const Q8Super {
+        assert_eq!(self.precision.supers, Need::Yes, "activations were not quantized for this product");
+        self.supers.as_ptr()
     }
 
-    /// Blocks of 32; they were asked for.
-    pub(super) fn smalls(&self) -> QuantizedPlaces {
-        self.smalls.places(self, SMALL, SMALL)
-    }
-}
-
-impl Quantized {
-    fn places(&self, of: &Activations, block: usize, unit: usize) -> QuantizedPlaces {
-        let stride = stride(of.columns);
-        assert!(self.values.len() >= of.tokens * stride, "activations were not quantized for this product");
-        QuantizedPlaces {
-            values: self.values.as_ptr(),
-            stride,
-            scales: self.scales.as_ptr(),
-            scale_stride: of.columns.div_ceil(block),
-            sums: self.sums.as_ptr(),
-            sum_stride: of.columns.div_ceil(unit),
-            pairs: self.pairs.as_ptr(),
-            pair_stride: of.columns.div_ceil(2 * SMALL),
-        }
+    /// `[columns / 256][token]`
+    ///
+    /// # Panics
+    /// When they were not asked for.
+    pub(super) fn smalls(&self) -> *const Q8Smalls {
+        assert_eq!(self.precision.smalls, Need::Yes, "activations were not quantized for this product");
+        self.smalls.as_ptr()
     }
 }
 
 /// Rows to be filled, by any threads.
 pub(crate) struct ActivationRows<'a> {
     floats: Chunks<'a, f32>,
-    supers: QuantizedParts<'a>,
-    smalls: QuantizedParts<'a>,
+    supers: Columns<'a, Q8Super>,
+    smalls: Columns<'a, Q8Smalls>,
     precision: Precision,
-}
-
-struct QuantizedParts<'a> {
-    values: Chunks<'a, i8>,
-    scales: Chunks<'a, f32>,
-    sums: Chunks<'a, i32>,
-    pairs: Chunks<'a, i32>,
-}
-
-impl<'a> QuantizedParts<'a> {
-    fn new(quantized: &'a mut Quantized, columns: usize, block: usize, unit: usize) -> Self {
-        Self {
-            values: Chunks::new(&mut quantized.values, stride(columns)),
-            scales: Chunks::new(&mut quantized.scales, columns.div_ceil(block)),
-            sums: Chunks::new(&mut quantized.sums, columns.div_ceil(unit)),
-            pairs: Chunks::new(&mut quantized.pairs, columns.div_ceil(2 * SMALL)),
-        }
-    }
 }
 
 impl ActivationRows<'_> {
@@ -153,64 +206,23 @@ impl ActivationRows<'_> {
     pub(crate) fn fill(&self, set: Detected, token: usize, write: impl FnOnce(&mut [f32])) {
         let row = self.floats.take(token);
         write(row);
-        if self.precision.supers == Need::Yes {
-            let sums = self.supers.sums.take(token);
-            let (values, scales) = (self.supers.values.take(token), self.supers.scales.take(token));
-            // SAFETY: the set was detected; slices check themselves.
-            unsafe { quantize::<Super>(set, row, values, scales, sums) };
-            for (pair, sums) in self.supers.pairs.take(token).iter_mut().zip(sums.chunks_exact(4)) {
-                let (low, high) = (-(sums[0] + sums[1]), -(sums[2] + sums[3]));
-                *pair = (low & 0xffff) | (high << 16);
+        // SAFETY: the set was detected; slices check themselves.
+        unsafe {
+            if self.precision.supers == Need::Yes {
+                quantize::<Q8Super>(set, row, self.supers.take(token));
             }
-        }
-        if self.precision.smalls == Need::Yes {
-            let sums = self.smalls.sums.take(token);
-            let (values, scales) = (self.smalls.values.take(token), self.smalls.scales.take(token));
-            // SAFETY: the set was detected; slices check themselves.
-            unsafe { quantize::<Small>(set, row, values, scales, sums) };
+            if self.precision.smalls == Need::Yes {
+                quantize::<Q8Smalls>(set, row, self.smalls.take(token));
+            }
         }
     }
 }
 
-/// How many columns share a scale, and how many a sum.
-pub(super) trait BlockLength {
-    const LEN: usize;
-    const UNIT: usize;
-}
-struct Super;
-struct Small;
-impl BlockLength for Super {
-    const LEN: usize = SUPER;
-    const UNIT: usize = 16;
-}
-impl BlockLength for Small {
-    const LEN: usize = SMALL;
-    const UNIT: usize = SMALL;
-}
-
 kernel! {
-    /// To whole numbers in -127..=127, the largest of a block becoming 127, and their sums, negated.
-    unsafe fn quantize<S, B: BlockLength>(row: &[f32], values: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-        /// Adding it leaves the nearest whole number in the lowest bits.
-        const ROUND: f32 = 12_582_912.0;
-        for ((row, values), scale) in row.chunks(B::LEN).zip(values.chunks_mut(B::LEN)).zip(scales) {
-            let mut largest = [0.0_f32; ROWS];
-            // Blocks are whole numbers of 16. Of a known length, the sixteen stay in registers.
-            for part in row.as_chunks::<ROWS>().0 {
-                for lane in 0..ROWS {
-                    let size = part[lane].abs();
-                    largest[lane] = if size > largest[lane] { size } else { largest[lane] };
-                }
-            }
-            let largest = largest.iter().fold(0.0_f32, |most, &value| if value > most { value } else { most });
-            *scale = largest / 127.0;
-            let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-            for (value, &x) in values.iter_mut().zip(row) {
-                *value = (x * inverse + ROUND).to_bits() as i8;
-            }
-        }
-        for (sum, values) in sums.iter_mut().zip(values.chunks_exact(B::UNIT)) {
-            *sum = -values.iter().map(|&value| i32::from(value)).sum::<i32>();
+    /// Fills a token's blocks with its row.
+    unsafe fn quantize<S, B: Q8Block>(row: &[f32], blocks: Column<'_, B>) {
+        for (row, block) in row.chunks(SUPER).zip(blocks) {
+            block.fill(row);
         }
     }
 }

@@ -115,6 +115,27 @@ impl Simd for Avx512 {
         totals
     }
     #[inline(always)]
+    unsafe fn dots<const V: usize, const N: usize, const GROUPS: usize>(
+        sums: [[__m512i; V]; N],
+        w: &[[__m512i; GROUPS]; V],
+        (a, stride): (*const i8, usize),
+        _max: i32,
+    ) -> [[__m512i; V]; N] {
+        // All tokens in turns, since a sum waits for the one before it.
+        let mut totals = sums;
+        for group in 0..GROUPS {
+            for n in 0..N {
+                unsafe {
+                    let activations = _mm512_set1_epi32(a.add(n * stride + 4 * group).cast::<i32>().read_unaligned());
+                    for v in 0..V {
+                        totals[n][v] = _mm512_dpbusd_epi32(totals[n][v], w[v][group], activations);
+                    }
+                }
+            }
+        }
+        totals
+    }
+    #[inline(always)]
     unsafe fn signed(w: __m512i) -> __m512i {
         // Plus 128, which makes them unsigned.
         unsafe { _mm512_xor_si512(w, _mm512_set1_epi8(-128)) }

@@ -66,6 +66,21 @@ pub(crate) trait Simd {
         a: *const i8,
         max: i32,
     ) -> [Self::I; V];
+    /// The same for `N` tokens, `stride` bytes apart.
+    #[inline(always)]
+    unsafe fn dots<const V: usize, const N: usize, const GROUPS: usize>(
+        sums: [[Self::I; V]; N],
+        w: &[[Self::I; GROUPS]; V],
+        (a, stride): (*const i8, usize),
+        max: i32,
+    ) -> [[Self::I; V]; N] {
+        let mut totals = sums;
+        for n in 0..N {
+            // SAFETY: the caller's.
+            totals[n] = unsafe { Self::dot(sums[n], w, a.add(n * stride), max) };
+        }
+        totals
+    }
     /// Signed bytes made ready for [`Simd::dot_signed`].
     unsafe fn signed(w: Self::I) -> Self::I;
     /// The dot products of 32 signed weights, as [`Simd::signed`] left them, with 32 activations of

@@ -251,6 +251,56 @@ impl<'a, T> Chunks<'a, T> {
     }
 }
 
+/// A matrix `[row][column]` of which each column can be taken once, by any thread.
+pub(crate) struct Columns<'a, T> {
+    start: *mut T,
+    rows: usize,
+    taken: Box<[AtomicBool]>,
+    slice: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: a column is given to one thread only, which may be any that may have a `T`.
+unsafe impl<T: Send> Sync for Columns<'_, T> {}
+
+/// The elements of a column, from the first row to the last.
+pub(crate) struct Column<'a, T> {
+    next: *mut T,
+    left: usize,
+    width: usize,
+    slice: PhantomData<&'a mut T>,
+}
+
+impl<'a, T> Columns<'a, T> {
+    /// Rows of `width` elements.
+    pub(crate) fn new(slice: &'a mut [T], width: usize) -> Self {
+        let rows = slice.len() / width.max(1);
+        let taken = (0..width).map(|_| AtomicBool::new(false)).collect();
+        Self { start: slice.as_mut_ptr(), rows, taken, slice: PhantomData }
+    }
+
+    /// Column number `index`.
+    ///
+    /// # Panics
+    /// When it is taken a second time, or is none of the columns.
+    pub(crate) fn take(&self, index: usize) -> Column<'a, T> {
+        assert!(!self.taken[index].swap(true, Ordering::Relaxed), "column {index} is taken twice");
+        Column { next: self.start.wrapping_add(index), left: self.rows, width: self.taken.len(), slice: PhantomData }
+    }
+}
+
+impl<'a, T> Iterator for Column<'a, T> {
+    type Item = &'a mut T;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a mut T> {
+        self.left = self.left.checked_sub(1)?;
+        let next = self.next;
+        self.next = next.wrapping_add(self.width);
+        // SAFETY: each row of the slice has this column, which was given to nobody else, and comes once.
+        Some(unsafe { &mut *next })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,5 +345,15 @@ mod tests {
         assert_eq!((parts.take(0).len(), parts.take(2).len()), (4, 2));
         assert!(catch_unwind(AssertUnwindSafe(|| parts.take(0))).is_err());
         assert!(catch_unwind(AssertUnwindSafe(|| parts.take(3))).is_err());
+    }
+
+    #[test]
+    fn a_column_is_taken_once_and_has_an_element_of_each_row() {
+        let mut data: Vec<usize> = (0..12).collect();
+        let columns = Columns::new(&mut data, 4);
+        assert!(columns.take(3).map(|element| *element).eq([3, 7, 11]));
+        assert!(catch_unwind(AssertUnwindSafe(|| columns.take(3).count())).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| columns.take(4).count())).is_err());
+        assert_eq!(Columns::new(&mut [0_u8; 0], 4).take(1).count(), 0);
     }
 }

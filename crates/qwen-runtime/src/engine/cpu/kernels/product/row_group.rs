@@ -111,7 +111,7 @@ impl<'a> RowGroup<'a> {
         self.check(activations, out);
         let (columns, tokens) = (activations.columns(), activations.tokens());
         let (group, out) = (self.bytes.as_ptr(), out.as_mut_ptr());
-        let (x, stride) = (activations.floats().as_ptr(), columns);
+        let (x, stride) = (activations.floats(), columns);
         let (supers, smalls) = (|| activations.supers(), || activations.smalls());
         let ahead = self.ahead(set, tokens);
         // SAFETY: the lengths were just compared; places of activations compare theirs. Dense

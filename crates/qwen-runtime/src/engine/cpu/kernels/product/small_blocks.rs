@@ -1,19 +1,24 @@
 //! Products of blocks of 32 columns with one real scale.
 
-use super::{QuantizedPlaces, ask};
-use crate::engine::cpu::kernels::formats::{SMALL, SmallBlocks};
+use super::ask;
+use crate::engine::cpu::kernels::activations::Q8Smalls;
+use crate::engine::cpu::kernels::formats::{SMALL, SUPER, SmallBlocks};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
-/// Blocks that meet all tokens before the next ones do: they stay in the first-level cache.
-const RUN: usize = 8;
+/// Blocks that meet all tokens before the next ones do, and stay in the first-level cache: as many as activations come in.
+const RUN: usize = SUPER / SMALL;
 
-/// Adds blocks `from..to` of each of `V` groups to `N` tokens' results, and asks for what is `ahead`, if that is wanted.
+/// Bytes from a token's values to the next one's.
+const STRIDE: usize = size_of::<Q8Smalls>();
+
+/// Adds blocks `from..to` of each of `V` groups to the results of `N` of `tokens` tokens, and asks for what is `ahead`, if
+/// that is wanted. `a` is where the first block of the first of them lies.
 #[inline(always)]
 unsafe fn small_tile<S: Simd, Q: SmallBlocks, const V: usize, const N: usize>(
     groups: [*const u8; V],
     ahead: Option<usize>,
     (from, to): (usize, usize),
-    a: QuantizedPlaces,
+    (a, tokens): (*const Q8Smalls, usize),
     out: [*mut f32; V],
 ) {
     // SAFETY: as for `super_tile`.
@@ -25,37 +30,43 @@ unsafe fn small_tile<S: Simd, Q: SmallBlocks, const V: usize, const N: usize>(
                     totals[n][v] = S::load(out[v].add(n * ROWS + lane));
                 }
             }
-            for index in from..to {
-                let mut w = [[S::splat_i(0); 8]; V];
-                let mut d = [S::splat(0.0); V];
-                for v in 0..V {
-                    let block = Q::block(groups[v], index);
-                    if let Some(ahead) = ahead {
-                        if lane == 0 {
-                            S::prefetch(block.d.wrapping_add(ahead));
-                        }
-                        ask::<S>(block.at.wrapping_add(ahead), Q::BLOCK, lane / S::LANES, ROWS / S::LANES);
-                    }
-                    w[v] = Q::weights::<S>(block.at, lane);
-                    d[v] = S::load_f16(block.d.cast::<u16>().add(lane));
-                }
-                let mut add = |n: usize, dots: [S::I; V]| {
-                    let scale = S::splat(a.scales.add(n * a.scale_stride + index).read());
+            let mut next = from;
+            while next < to {
+                let (first, a) = (next, a.add(next / RUN * tokens));
+                next = to.min((next / RUN + 1) * RUN);
+                for index in first..next {
+                    let part = index % RUN;
+                    let mut w = [[S::splat_i(0); 8]; V];
+                    let mut d = [S::splat(0.0); V];
                     for v in 0..V {
-                        totals[n][v] = S::fma(S::mul(S::to_f(dots[v]), scale), d[v], totals[n][v]);
+                        let block = Q::block(groups[v], index);
+                        if let Some(ahead) = ahead {
+                            if lane == 0 {
+                                S::prefetch(block.d.wrapping_add(ahead));
+                            }
+                            ask::<S>(block.at.wrapping_add(ahead), Q::BLOCK, lane / S::LANES, ROWS / S::LANES);
+                        }
+                        w[v] = Q::weights::<S>(block.at, lane);
+                        d[v] = S::load_f16(block.d.cast::<u16>().add(lane));
                     }
-                };
-                let values = a.values.add(index * SMALL);
-                let sum = |n: usize| a.sums.add(n * a.sum_stride + index).read();
-                if S::HOLDS_WEIGHTS {
-                    for n in 0..N {
-                        let [dots] = Q::dot::<S, V, 1>(&w, values.add(n * a.stride), a.stride, [sum(n)]);
-                        add(n, dots);
-                    }
-                } else {
-                    let dots = Q::dot::<S, V, N>(&w, values, a.stride, std::array::from_fn(sum));
-                    for n in 0..N {
-                        add(n, dots[n]);
+                    let mut add = |n: usize, dots: [S::I; V]| {
+                        let scale = S::splat((*a.add(n)).scales[part]);
+                        for v in 0..V {
+                            totals[n][v] = S::fma(S::mul(S::to_f(dots[v]), scale), d[v], totals[n][v]);
+                        }
+                    };
+                    let values = |n: usize| (&raw const (*a.add(n)).values).cast::<i8>().add(part * SMALL);
+                    let sum = |n: usize| (*a.add(n)).negative_sums[part];
+                    if S::HOLDS_WEIGHTS {
+                        for n in 0..N {
+                            let [dots] = Q::dot::<S, V, 1>(&w, values(n), STRIDE, [sum(n)]);
+                            add(n, dots);
+                        }
+                    } else {
+                        let dots = Q::dot::<S, V, N>(&w, values(0), STRIDE, std::array::from_fn(sum));
+                        for n in 0..N {
+                            add(n, dots[n]);
+                        }
                     }
                 }
             }
@@ -77,11 +88,12 @@ fn few_tokens_runs<S: Simd>(blocks: usize) -> impl Iterator<Item = (usize, usize
 }
 
 kernel! {
-    /// Adds a group of small blocks times `tokens` columns of activations to `out`, `[token][16 rows]`.
+    /// Adds a group of small blocks times the activations of `tokens` tokens, `[block][token]`, to `out`,
+    /// `[token][16 rows]`.
     unsafe fn small_product<S, Q: SmallBlocks>(
         group: *const u8,
         columns: usize,
-        a: QuantizedPlaces,
+        a: *const Q8Smalls,
         tokens: usize,
         ahead: usize,
         out: *mut f32,
@@ -92,7 +104,7 @@ kernel! {
             if tokens <= S::COLUMNS {
                 with_columns!(tokens, N => {
                     for run in few_tokens_runs::<S>(blocks) {
-                        small_tile::<S, Q, 1, N>([group], Some(ahead), run, a, [out]);
+                        small_tile::<S, Q, 1, N>([group], Some(ahead), run, (a, tokens), [out]);
                     }
                 });
                 return;
@@ -102,13 +114,13 @@ kernel! {
                 let mut token = 0;
                 while token < tokens {
                     let tile = (tokens - token).min(S::COLUMNS);
-                    let (a, out) = (a.token(token), out.add(token * ROWS));
+                    let (a, out) = (a.add(token), out.add(token * ROWS));
                     with_columns!(tile, N => {
                         // The first tile asks for the next run.
                         if token == 0 {
-                            small_tile::<S, Q, 1, N>([group], Some(ahead), run, a, [out]);
+                            small_tile::<S, Q, 1, N>([group], Some(ahead), run, (a, tokens), [out]);
                         } else {
-                            small_tile::<S, Q, 1, N>([group], None, run, a, [out]);
+                            small_tile::<S, Q, 1, N>([group], None, run, (a, tokens), [out]);
                         }
                     });
                     token += tile;
@@ -124,7 +136,7 @@ kernel! {
     unsafe fn small_pair_product<S, Q: SmallBlocks>(
         groups: [*const u8; 2],
         columns: usize,
-        a: QuantizedPlaces,
+        a: *const Q8Smalls,
         tokens: usize,
         ahead: usize,
         out: [*mut f32; 2],
@@ -134,7 +146,7 @@ kernel! {
         unsafe {
             if tokens == 1 {
                 for run in few_tokens_runs::<S>(blocks) {
-                    small_tile::<S, Q, 2, 1>(groups, Some(ahead), run, a, out);
+                    small_tile::<S, Q, 2, 1>(groups, Some(ahead), run, (a, tokens), out);
                 }
                 return;
             }
@@ -143,8 +155,8 @@ kernel! {
                 let mut token = 0;
                 while token < tokens {
                     let tile = (tokens - token).min(S::PAIR_COLUMNS);
-                    let (a, out) = (a.token(token), [out[0].add(token * ROWS), out[1].add(token * ROWS)]);
-                    with_columns!(tile, N => small_tile::<S, Q, 2, N>(groups, None, run, a, out));
+                    let (a, out) = (a.add(token), [out[0].add(token * ROWS), out[1].add(token * ROWS)]);
+                    with_columns!(tile, N => small_tile::<S, Q, 2, N>(groups, None, run, (a, tokens), out));
                     token += tile;
                 }
             }

@@ -1,11 +1,15 @@
 //! Products of K-quants: blocks of 256 columns with whole scales for each 16 or 32.
 
-use super::{QuantizedPlaces, ask};
+use super::ask;
+use crate::engine::cpu::kernels::activations::Q8Super;
 use crate::engine::cpu::kernels::formats::{Block, SMALL, SUPER, SuperBlocks};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
 /// For so few tiles a block is unpacked again for each: that waits for memory less than a panel does.
 pub(super) const FEW_TILES: usize = 8;
+
+/// Bytes from a token's values to the next one's.
+const STRIDE: usize = size_of::<Q8Super>();
 
 /// Asks for a part of a block while the 32 columns number `part` of the rows from `lane` on are read from another.
 #[inline(always)]
@@ -157,19 +161,19 @@ impl<Q: SuperBlocks, P: SuperBlockSource<Q>> SuperBlockSource<Q> for Asking<'_, 
     }
 }
 
-/// Adds the share of one super-block of each of `V` groups to `N` tokens' results, `out` being
-/// `[token][16 rows]`.
+/// Adds the share of one super-block of each of `V` groups to the results of `N` tokens, `out` being `[token][16 rows]`.
+/// `a` is where the activations of the first of them lie.
 ///
 /// Whole numbers times whole scales are summed first, then the real factors are applied, once.
 #[inline(always)]
 unsafe fn super_tile<S: Simd, Q: SuperBlocks, P: SuperBlockSource<Q>, const V: usize, const N: usize>(
     sources: [&P; V],
-    index: usize,
-    a: QuantizedPlaces,
+    a: *const Q8Super,
     out: [*mut f32; V],
 ) {
     // SAFETY: the caller's activations and results reach to the last token, column and row.
     unsafe {
+        let values = (&raw const (*a).values).cast::<i8>();
         for lane in (0..ROWS).step_by(S::LANES) {
             let mut sums = [[S::splat(0.0); V]; N];
             for part in 0..8 {
@@ -177,16 +181,15 @@ unsafe fn super_tile<S: Simd, Q: SuperBlocks, P: SuperBlockSource<Q>, const V: u
                 for v in 0..V {
                     w[v] = sources[v].weights::<S>(part, lane);
                 }
-                let column = index * SUPER + part * SMALL;
                 if Q::SHARE == SMALL {
                     let mut scales = [S::splat(0.0); V];
                     for v in 0..V {
                         scales[v] = sources[v].scale::<S>(part, lane);
                     }
+                    let dots = S::dots([[S::splat_i(0); V]; N], &w, (values.add(part * SMALL), STRIDE), Q::MAX);
                     for n in 0..N {
-                        let dots = S::dot([S::splat_i(0); V], &w, a.values.add(n * a.stride + column), Q::MAX);
                         for v in 0..V {
-                            sums[n][v] = S::fma(S::to_f(dots[v]), scales[v], sums[n][v]);
+                            sums[n][v] = S::fma(S::to_f(dots[n][v]), scales[v], sums[n][v]);
                         }
                     }
                 } else {
@@ -198,10 +201,9 @@ unsafe fn super_tile<S: Simd, Q: SuperBlocks, P: SuperBlockSource<Q>, const V: u
                             scales[v] = sources[v].scale::<S>(2 * part + half, lane);
                         }
                         for n in 0..N {
-                            let sum = a.sums.add(n * a.sum_stride + index * 16 + 2 * part + half).read();
-                            let start = S::shl::<5>(S::splat_i(sum));
-                            let values = a.values.add(n * a.stride + column + 16 * half);
-                            let dots = S::dot([start; V], &halves, values, Q::MAX);
+                            let offset = S::splat_i((*a.add(n)).offsets[2 * part + half]);
+                            let values = values.add(n * STRIDE + part * SMALL + 16 * half);
+                            let dots = S::dot([offset; V], &halves, values, Q::MAX);
                             for v in 0..V {
                                 sums[n][v] = S::fma(S::to_f(dots[v]), scales[v], sums[n][v]);
                             }
@@ -216,8 +218,7 @@ unsafe fn super_tile<S: Simd, Q: SuperBlocks, P: SuperBlockSource<Q>, const V: u
                     for pair in 0..4 {
                         let w = sources[v].minima::<S>(pair, lane);
                         for n in 0..N {
-                            let pairs = a.pairs.add(n * a.pair_stride + index * 4 + pair).read();
-                            minima[n] = S::dot_pairs(minima[n], w, pairs);
+                            minima[n] = S::dot_pairs(minima[n], w, (*a.add(n)).pairs[pair]);
                         }
                     }
                 }
@@ -227,7 +228,7 @@ unsafe fn super_tile<S: Simd, Q: SuperBlocks, P: SuperBlockSource<Q>, const V: u
                     if Q::MINIMA {
                         total = S::fma(d_min, S::to_f(minima[n]), total);
                     }
-                    let scale = S::splat(a.scales.add(n * a.scale_stride + index).read());
+                    let scale = S::splat((*a.add(n)).scale);
                     let to = out[v].add(n * ROWS + lane);
                     S::store(to, S::fma(total, scale, S::load(to)));
                 }
@@ -237,11 +238,12 @@ unsafe fn super_tile<S: Simd, Q: SuperBlocks, P: SuperBlockSource<Q>, const V: u
 }
 
 kernel! {
-    /// Adds a group of super-blocks times `tokens` columns of activations to `out`, `[token][16 rows]`.
+    /// Adds a group of super-blocks times the activations of `tokens` tokens, `[block][token]`, to `out`,
+    /// `[token][16 rows]`.
     unsafe fn super_product<S, Q: SuperBlocks>(
         group: *const u8,
         columns: usize,
-        a: QuantizedPlaces,
+        a: *const Q8Super,
         tokens: usize,
         ahead: usize,
         out: *mut f32,
@@ -256,13 +258,13 @@ kernel! {
                     let first_use = &Asking { source: block, later: block.at.wrapping_add(ahead) };
                     let mut token = 0;
                     while token < tokens {
-                        let (a, out) = (a.token(token), out.add(token * ROWS));
+                        let (a, out) = (a.add(index * tokens + token), out.add(token * ROWS));
                         let tile = (tokens - token).min(S::COLUMNS);
                         with_columns!(tile, N => {
                             if token == 0 {
-                                super_tile::<S, Q, Asking<'_, Block>, 1, N>([first_use], index, a, [out]);
+                                super_tile::<S, Q, Asking<'_, Block>, 1, N>([first_use], a, [out]);
                             } else {
-                                super_tile::<S, Q, Block, 1, N>([block], index, a, [out]);
+                                super_tile::<S, Q, Block, 1, N>([block], a, [out]);
                             }
                         });
                         token += tile;
@@ -275,9 +277,9 @@ kernel! {
                 panel.fill::<S, Q>(Q::block(group, index, blocks));
                 let mut token = 0;
                 while token < tokens {
-                    let (a, out) = (a.token(token), out.add(token * ROWS));
+                    let (a, out) = (a.add(index * tokens + token), out.add(token * ROWS));
                     let tile = (tokens - token).min(S::COLUMNS);
-                    with_columns!(tile, N => super_tile::<S, Q, Panel, 1, N>([&panel], index, a, [out]));
+                    with_columns!(tile, N => super_tile::<S, Q, Panel, 1, N>([&panel], a, [out]));
                     token += tile;
                 }
             }
@@ -293,7 +295,7 @@ kernel! {
         groups: [*const u8; 2],
         len: usize,
         columns: usize,
-        a: QuantizedPlaces,
+        a: *const Q8Super,
         tokens: usize,
         ahead: usize,
         out: [*mut f32; 2],
@@ -306,7 +308,7 @@ kernel! {
                     let [first, second] = &groups.map(|group| Q::block(group, index, blocks));
                     let asking = [first, second]
                         .map(|block| Asking { source: block, later: block.at.wrapping_add(ahead) });
-                    super_tile::<S, Q, Asking<'_, Block>, 2, 1>(asking.each_ref(), index, a, out);
+                    super_tile::<S, Q, Asking<'_, Block>, 2, 1>(asking.each_ref(), a.add(index), out);
                 }
                 return;
             }
@@ -323,13 +325,14 @@ kernel! {
                 ];
                 let mut token = 0;
                 while token < tokens {
-                    let (a, out) = (a.token(token), [out[0].add(token * ROWS), out[1].add(token * ROWS)]);
+                    let a = a.add(index * tokens + token);
+                    let out = [out[0].add(token * ROWS), out[1].add(token * ROWS)];
                     let tile = (tokens - token).min(S::PAIR_COLUMNS);
                     if token == 0 {
                         let sources = first_use.each_ref();
-                        with_columns!(tile, N => super_tile::<S, Q, Asking<'_, Panel>, 2, N>(sources, index, a, out));
+                        with_columns!(tile, N => super_tile::<S, Q, Asking<'_, Panel>, 2, N>(sources, a, out));
                     } else {
-                        with_columns!(tile, N => super_tile::<S, Q, Panel, 2, N>([first, second], index, a, out));
+                        with_columns!(tile, N => super_tile::<S, Q, Panel, 2, N>([first, second], a, out));
                     }
                     token += tile;
                 }
