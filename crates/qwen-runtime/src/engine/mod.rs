@@ -142,6 +142,12 @@ pub trait Engine: Send {
     /// sequence's length, a sequence occurs twice, has no tokens, or a token is no row of the
     /// embedding; [`RuntimeError::CacheFull`]; [`RuntimeError::Compute`].
     fn step(&mut self, batch: &[SequenceStep<'_>]) -> Result<Vec<Logits>, RuntimeError>;
+
+    /// Does, while there is no step to do, a little of what later ones would wait for, for a few milliseconds at most;
+    /// says whether something is left.
+    fn prepare(&mut self) -> bool {
+        false
+    }
 }
 
 /// Checks that a sequence of `actual` tokens has as many as `wanted`.

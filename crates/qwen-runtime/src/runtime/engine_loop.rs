@@ -1,7 +1,7 @@
 //! [`EngineLoop`]: owns the engine, and runs step after step on it.
 
 use std::slice;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Instant;
 
 use super::job::Job;
@@ -31,16 +31,28 @@ impl EngineLoop {
     pub(super) fn run(&mut self, jobs: &Receiver<Job>) {
         loop {
             if self.scheduler.is_idle() {
-                // The thread sleeps until there is something to do.
-                match jobs.recv() {
-                    Ok(job) => self.scheduler.enqueue(Sequence::from(job)),
-                    Err(_) => return,
+                match self.wait(jobs) {
+                    Some(job) => self.scheduler.enqueue(Sequence::from(job)),
+                    None => return,
                 }
             }
             jobs.try_iter().for_each(|job| self.scheduler.enqueue(Sequence::from(job)));
             self.drop_abandoned();
             self.admit();
             self.step();
+        }
+    }
+
+    /// The next job; `None` when the last sender is gone. Until there is one, the engine prepares for it, and then the
+    /// thread sleeps.
+    fn wait(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        loop {
+            match jobs.try_recv() {
+                Ok(job) => return Some(job),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if self.engine.prepare() => {}
+                Err(TryRecvError::Empty) => return jobs.recv().ok(),
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use crate::checkpoint::Architecture;
 use crate::engine::blocks::BlockCopy;
 use crate::error::RuntimeError;
 
-/// Every block of every layer. Memory is the system's until a block is first written.
+/// Every block of every layer. Memory is the system's until a block is first written, or populated.
 #[derive(Debug)]
 pub(super) enum KvCache {
     F16(Layers<F16>),
@@ -50,6 +50,15 @@ impl KvCache {
             KvType::F32 => Self::F32(Layers::new(architecture, blocks)?),
             KvType::Q8_0 => Self::Q8(Layers::new(architecture, blocks)?),
         })
+    }
+
+    /// Has the system give some of the memory that was not written yet; says whether more is to be had.
+    pub(super) fn populate(&mut self) -> bool {
+        match self {
+            Self::F16(layers) => layers.memory.populate(),
+            Self::F32(layers) => layers.memory.populate(),
+            Self::Q8(layers) => layers.memory.populate(),
+        }
     }
 
     pub(super) fn copy(&mut self, copies: &[BlockCopy]) {

@@ -197,4 +197,8 @@ impl Engine for CpuEngine {
         }
         Ok(self.logits.split(batch, vocab_size))
     }
+
+    fn prepare(&mut self) -> bool {
+        self.cache.populate()
+    }
 }

@@ -53,6 +53,8 @@ pub(super) struct Cache {
     pub(super) failed: usize,
     /// Tokens found in the cache by `resume`, so far.
     pub(super) resumed: usize,
+    /// How often it prepared for what comes, and how often that is of use.
+    pub(super) preparations: (usize, usize),
     rng: ChaCha8Rng,
 }
 
@@ -72,6 +74,7 @@ impl FakeEngine {
             computed: Vec::new(),
             failed: 0,
             resumed: 0,
+            preparations: (0, 3),
             rng: ChaCha8Rng::seed_from_u64(config.seed),
         }));
         (Self { architecture, config, cache: Arc::clone(&cache) }, cache)
@@ -237,5 +240,11 @@ impl Engine for FakeEngine {
 
     fn step(&mut self, batch: &[SequenceStep<'_>]) -> Result<Vec<Logits>, RuntimeError> {
         self.cache.lock().unwrap().step(batch, &self.config)
+    }
+
+    fn prepare(&mut self) -> bool {
+        let (done, of_use) = &mut self.cache.lock().unwrap().preparations;
+        *done += 1;
+        *done < *of_use
     }
 }

@@ -1,6 +1,7 @@
 //! Random schedules over the real scheduler and the real block pool, without a model.
 
 mod fake_engine;
+mod idle;
 mod long_prompt;
 mod request;
 

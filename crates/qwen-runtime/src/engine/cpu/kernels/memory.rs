@@ -7,6 +7,10 @@ use memmap2::MmapMut;
 
 use crate::error::RuntimeError;
 
+/// Bytes of a huge page, usually.
+#[cfg(target_os = "linux")]
+const HUGE_PAGE: usize = 2 << 20;
+
 /// Numbers that any bits make.
 ///
 /// # Safety
@@ -19,13 +23,15 @@ unsafe impl Number for u16 {}
 // SAFETY: as above.
 unsafe impl Number for f32 {}
 
-/// Zeros at first, which take no memory until they are written. Asked for in one piece, so that the
-/// system can back it with huge pages: with small ones a kernel waits for addresses to be looked
-/// up about as long as for memory.
+/// Zeros at first, which take no memory until they are written or [populated](Memory::populate). Asked for in one
+/// piece, so that the system can back it with huge pages: with small ones a kernel waits for addresses to be looked up
+/// about as long as for memory.
 #[derive(Debug)]
 pub(crate) struct Memory<T> {
     map: MmapMut,
     len: usize,
+    /// Bytes, from the start, that the system was asked for.
+    populated: usize,
     numbers: PhantomData<T>,
 }
 
@@ -41,7 +47,20 @@ impl<T: Number> Memory<T> {
         // Where the system has no huge pages, small ones do.
         #[cfg(target_os = "linux")]
         drop(map.advise(memmap2::Advice::HugePage));
-        Ok(Self { map, len, numbers: PhantomData })
+        Ok(Self { map, len, populated: 0, numbers: PhantomData })
+    }
+
+    /// Has the system give the next huge page of memory, so that nobody waits when it is first written: in a virtual
+    /// machine that can take milliseconds. Changes no number; says whether more is to be had.
+    pub(crate) fn populate(&mut self) -> bool {
+        #[cfg(target_os = "linux")]
+        {
+            let bytes = HUGE_PAGE.min(self.map.len() - self.populated);
+            let populated = self.map.advise_range(memmap2::Advice::PopulateWrite, self.populated, bytes).is_ok();
+            // A system before Linux 5.14 gives memory only as it is written.
+            self.populated = if populated { self.populated + bytes } else { self.map.len() };
+        }
+        cfg!(target_os = "linux") && self.populated < self.map.len()
     }
 }
 
@@ -71,6 +90,37 @@ mod tests {
         assert!(memory.len() == 100_000 && memory.iter().all(|&number| number == 0.0));
         memory[99_999] = 1.5;
         assert_eq!(memory[99_998..], [0.0, 1.5]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_system_gives_memory_before_it_is_written() {
+        let mut memory = Memory::<f32>::zeroed(5 * HUGE_PAGE / 8, "a test").unwrap();
+        memory[HUGE_PAGE / 4] = 1.5;
+        let supported = memory.map.advise_range(memmap2::Advice::PopulateWrite, 0, 1).is_ok();
+        let start = memory.map.as_ptr() as usize;
+        let rest = (1..9).find(|_| !memory.populate());
+        assert_eq!(rest, Some(if supported { 3 } else { 1 }));
+        assert!(!memory.populate());
+        assert!(memory.iter().enumerate().all(|(index, &number)| (number == 1.5) == (index == HUGE_PAGE / 4)));
+        if supported {
+            let given = resident(start);
+            assert!(given >= memory.map.len(), "{given} of {} bytes", memory.map.len());
+        }
+    }
+
+    /// Bytes of the mapping at `address` that take memory, as the system counts them.
+    #[cfg(target_os = "linux")]
+    fn resident(address: usize) -> usize {
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut lines = maps.lines().skip_while(|line| {
+            let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+            let number = |text: &str| usize::from_str_radix(text, 16).ok();
+            let bounds = range.and_then(|(start, end)| Some(number(start)?..number(end)?));
+            bounds.is_none_or(|bounds| !bounds.contains(&address))
+        });
+        let rss = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        rss.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
     #[test]
