@@ -143,8 +143,8 @@ pub trait Engine: Send {
     /// embedding; [`RuntimeError::CacheFull`]; [`RuntimeError::Compute`].
     fn step(&mut self, batch: &[SequenceStep<'_>]) -> Result<Vec<Logits>, RuntimeError>;
 
-    /// Does, while there is no step to do, a little of what later ones would wait for, for a few milliseconds at most;
-    /// says whether something is left.
+    /// Does, while there is no step to do, a little of what later ones would wait for: no more than milliseconds take.
+    /// Says whether something is left.
     fn prepare(&mut self) -> bool {
         false
     }

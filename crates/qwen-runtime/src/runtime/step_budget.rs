@@ -10,11 +10,9 @@ const ALONE: usize = 256;
 const FIRST: usize = 16;
 const LEAST: usize = 8;
 /// How much longer than a step of texts alone a step may take.
-const STRETCH: f64 = 2.9;
-/// After so many steps with prompts, one without is measured again.
-const REMEASURE: usize = 32;
+const STRETCH: f64 = 2.95;
 /// Measurements that are remembered.
-const REMEMBERED: usize = 7;
+const REMEMBERED: usize = 5;
 
 /// What a step consists of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,8 +26,9 @@ pub(super) struct StepSize {
 /// Learns from past steps how many tokens of prompts fit into the next one.
 #[derive(Debug, Default)]
 pub(super) struct StepBudget {
-    /// Seconds of a step of texts alone.
+    /// Seconds of a step of `texts` texts alone.
     decode_step: Recent,
+    texts: usize,
     /// Seconds that a token of a prompt adds to it.
     prompt_token: Recent,
     /// Steps with prompts since the last one without.
@@ -41,9 +40,8 @@ impl StepBudget {
     pub(super) fn prompt_tokens(&self, decoding: usize) -> usize {
         match (self.decode_step.median(), self.prompt_token.median()) {
             _ if decoding == 0 => ALONE,
-            // What texts alone take changes with their number and length.
             (None, _) => 0,
-            _ if self.mixed >= REMEASURE => 0,
+            _ if self.mixed >= self.decode_step.holds_for() => 0,
             (Some(_), None) => FIRST,
             // Rounded, since whole tokens left out would add up over a long prompt.
             (Some(step), Some(token)) => (((STRETCH - 1.0) * step / token).round() as usize).clamp(LEAST, ALONE),
@@ -53,6 +51,10 @@ impl StepBudget {
     /// Learns from a step.
     pub(super) fn observe(&mut self, size: StepSize, elapsed: Duration) {
         let elapsed = elapsed.as_secs_f64();
+        if size.decoding != self.texts {
+            // Other texts take another time; what was measured of those before would stretch steps too far.
+            (self.decode_step, self.texts) = (Recent::default(), size.decoding);
+        }
         match size {
             StepSize { decoding: 0, .. } => {}
             StepSize { prompt_tokens: 0, .. } => {
@@ -60,9 +62,10 @@ impl StepBudget {
                 self.mixed = 0;
             }
             StepSize { prompt_tokens, .. } => {
-                // The texts cannot have taken all of it, whatever they took before.
-                let added = (elapsed - self.decode_step.median().unwrap_or(0.0)).max(elapsed / 4.0);
-                self.prompt_token.add(added / prompt_tokens as f64);
+                if let Some(step) = self.decode_step.median() {
+                    // The texts cannot have taken all of it, whatever they took before.
+                    self.prompt_token.add((elapsed - step).max(elapsed / 4.0) / prompt_tokens as f64);
+                }
                 self.mixed += 1;
             }
         }
@@ -80,6 +83,12 @@ impl Recent {
             self.0.pop_front();
         }
         self.0.push_back(value);
+    }
+
+    /// For how many steps of another kind they hold, since texts grow: one measurement, which may be wrong, for 2, and
+    /// all for 50.
+    fn holds_for(&self) -> usize {
+        2 * self.0.len().pow(2)
     }
 
     fn median(&self) -> Option<f64> {
@@ -134,14 +143,45 @@ mod tests {
     #[test]
     fn texts_that_take_longer_are_noticed() {
         let mut budget = StepBudget::default();
-        for _ in 0..20 {
+        for _ in 0..300 {
             run(&mut budget, 0.02, 0.002);
         }
         let before = budget.prompt_tokens(4);
-        for _ in 0..1000 {
+        for _ in 0..200 {
             run(&mut budget, 0.08, 0.002);
         }
+        // So that no such step is due.
+        budget.observe(StepSize { decoding: 4, prompt_tokens: 0 }, Duration::from_millis(80));
         assert!(budget.prompt_tokens(4) > 3 * before);
+    }
+
+    #[test]
+    fn fewer_texts_are_measured_after_their_first_step() {
+        let mut budget = StepBudget::default();
+        for _ in 0..7 {
+            budget.observe(StepSize { decoding: 4, prompt_tokens: 0 }, Duration::from_millis(80));
+        }
+        run(&mut budget, 0.08, 0.002);
+        let token = budget.prompt_token.median();
+        // Three of the texts end. How much of the step is the prompt's, nobody knows.
+        budget.observe(StepSize { decoding: 1, prompt_tokens: 16 }, Duration::from_millis(52));
+        assert_eq!((budget.prompt_tokens(1), budget.prompt_token.median()), (0, token));
+        budget.observe(StepSize { decoding: 1, prompt_tokens: 0 }, Duration::from_millis(20));
+        assert!((FIRST..=20).contains(&budget.prompt_tokens(1)), "{}", budget.prompt_tokens(1));
+    }
+
+    #[test]
+    fn texts_alone_are_seldom_measured_once_they_are_known() {
+        let mut budget = StepBudget::default();
+        let mut alone = Vec::new();
+        for step in 0..900 {
+            if budget.prompt_tokens(4) == 0 {
+                alone.push(step);
+            }
+            run(&mut budget, 0.02, 0.002);
+        }
+        assert_eq!(alone[..4], [0, 3, 12, 31]);
+        assert!(alone[5..].windows(2).all(|pair| pair[1] - pair[0] == 51), "{alone:?}");
     }
 
     #[test]
@@ -161,6 +201,23 @@ mod tests {
                 run(&mut budget, 0.02, 0.002);
             }
         }
+    }
+
+    #[test]
+    fn a_first_measurement_that_was_held_up_is_soon_corrected() {
+        let mut budget = StepBudget::default();
+        for _ in 0..100 {
+            run(&mut budget, 0.02, 0.002);
+        }
+        budget.observe(StepSize { decoding: 5, prompt_tokens: 0 }, Duration::from_millis(200));
+        let mut long = 0;
+        for _ in 0..100 {
+            let prompt_tokens = budget.prompt_tokens(5);
+            let elapsed = 0.02 + 0.002 * prompt_tokens as f64;
+            budget.observe(StepSize { decoding: 5, prompt_tokens }, Duration::from_secs_f64(elapsed));
+            long += usize::from(elapsed > 0.02 * STRETCH * 1.1);
+        }
+        assert_eq!(long, 2);
     }
 
     #[test]

@@ -37,8 +37,8 @@ impl Need {
     }
 }
 
-/// 256 activations in 8 bits with one scale, for K-quants. Lies on cache lines of its own, as whoever fills the next one
-/// may be another thread.
+/// 256 activations in 8 bits with one scale, for K-quants. Lies on cache lines of its own, since another thread may
+/// fill the next one.
 #[derive(Debug, Clone)]
 #[repr(C, align(64))]
 pub(super) struct Q8Super {
@@ -120,8 +120,8 @@ fn sum(values: &[i8]) -> i32 {
     values.iter().map(|&value| i32::from(value)).sum()
 }
 
-/// Rows of activations, as floats and quantized. Blocks of the same columns lie together, since a product reads those of
-/// several tokens at once: from one place on, at distances that are known when it is compiled.
+/// Rows of activations, as floats and quantized. Blocks of the same columns lie together, since a product reads those
+/// of several tokens at once: from one place on, at distances that are known when it is compiled.
 #[derive(Debug, Default)]
 pub(crate) struct Activations {
     tokens: usize,

@@ -50,14 +50,14 @@ impl<T: Number> Memory<T> {
         Ok(Self { map, len, populated: 0, numbers: PhantomData })
     }
 
-    /// Has the system give the next huge page of memory, so that nobody waits when it is first written: in a virtual
+    /// Has the system give the next 2 MiB of memory, so that nobody waits when they are first written: in a virtual
     /// machine that can take milliseconds. Changes no number; says whether more is to be had.
     pub(crate) fn populate(&mut self) -> bool {
         #[cfg(target_os = "linux")]
         {
             let bytes = HUGE_PAGE.min(self.map.len() - self.populated);
             let populated = self.map.advise_range(memmap2::Advice::PopulateWrite, self.populated, bytes).is_ok();
-            // A system before Linux 5.14 gives memory only as it is written.
+            // A system that cannot, as Linux before 5.14, gives memory only as it is written.
             self.populated = if populated { self.populated + bytes } else { self.map.len() };
         }
         cfg!(target_os = "linux") && self.populated < self.map.len()

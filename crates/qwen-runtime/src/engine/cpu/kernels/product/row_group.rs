@@ -114,8 +114,8 @@ impl<'a> RowGroup<'a> {
         let (x, stride) = (activations.floats(), columns);
         let (supers, smalls) = (|| activations.supers(), || activations.smalls());
         let ahead = self.ahead(set, tokens);
-        // SAFETY: the lengths were just compared; places of activations compare theirs. Dense
-        // groups may stand at any address, since vectors are loaded from any.
+        // SAFETY: the lengths were just compared, and `Activations::rows` made room for as many tokens and columns of
+        // what was asked for. Dense groups may stand at any address, since vectors are loaded from any.
         unsafe {
             match self.dtype {
                 StoredType::F32 => dense_product::<F32>(set, group.cast(), columns, x, stride, tokens, out),

@@ -5,14 +5,15 @@ use crate::engine::cpu::kernels::activations::Q8Smalls;
 use crate::engine::cpu::kernels::formats::{SMALL, SUPER, SmallBlocks};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
-/// Blocks that meet all tokens before the next ones do, and stay in the first-level cache: as many as activations come in.
+/// Blocks that meet all tokens before the next ones do, and stay in the first-level cache: as many as activations come
+/// in.
 const RUN: usize = SUPER / SMALL;
 
 /// Bytes from a token's values to the next one's.
 const STRIDE: usize = size_of::<Q8Smalls>();
 
-/// Adds blocks `from..to` of each of `V` groups to the results of `N` of `tokens` tokens, and asks for what is `ahead`, if
-/// that is wanted. `a` is where the first block of the first of them lies.
+/// Adds blocks `from..to` of each of `V` groups to the results of `N` of `tokens` tokens, and asks for what is `ahead`,
+/// if that is wanted. `a` is where the first token's row of activations begins.
 #[inline(always)]
 unsafe fn small_tile<S: Simd, Q: SmallBlocks, const V: usize, const N: usize>(
     groups: [*const u8; V],

@@ -161,8 +161,8 @@ impl<Q: SuperBlocks, P: SuperBlockSource<Q>> SuperBlockSource<Q> for Asking<'_, 
     }
 }
 
-/// Adds the share of one super-block of each of `V` groups to the results of `N` tokens, `out` being `[token][16 rows]`.
-/// `a` is where the activations of the first of them lie.
+/// Adds the share of one super-block of each of `V` groups to the results of `N` tokens, `out` being
+/// `[token][16 rows]`. `a` is where the activations of the first of them lie.
 ///
 /// Whole numbers times whole scales are summed first, then the real factors are applied, once.
 #[inline(always)]
