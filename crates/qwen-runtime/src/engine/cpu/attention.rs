@@ -88,12 +88,10 @@ pub(super) fn attend(
     let (set, batch_rows, group, sequences) = (pass.elementwise.0, pass.tokens(), heads / kv_heads, pass.sequences);
     let row_len = group * dim;
     let plan = Tasks::new(sequences, group);
-    buffers.attended.resize(kv_heads * batch_rows * row_len, 0.0);
-    buffers.gathered.resize(plan.apart() * kv_heads * row_len, 0.0);
     buffers.marks.resize(plan.apart() * kv_heads * group, Mark::NOTHING);
     let queries = &buffers.queries;
-    let attended = Chunks::new(&mut buffers.attended, row_len);
-    let gathered = Chunks::new(&mut buffers.gathered, row_len);
+    let attended = Chunks::new(buffers.attended.room(kv_heads * batch_rows * row_len), row_len);
+    let gathered = Chunks::new(buffers.gathered.room(plan.apart() * kv_heads * row_len), row_len);
     let marks = Chunks::new(&mut buffers.marks, group);
     // All tasks of a head, then those of the next: so neighbours are long and short ones.
     let count = plan.tasks.len();

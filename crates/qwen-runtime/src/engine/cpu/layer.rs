@@ -1,7 +1,7 @@
 //! One decoder layer of Qwen3: attention with normed heads, and a gated feed-forward part.
 
 use super::attention::attend;
-use super::kernels::{BLOCK_LEN, Chunks, Norm, Precision, ROWS, RowGroup, Tiles, tile_stride};
+use super::kernels::{BLOCK_LEN, Chunks, Lines, Norm, Precision, ROWS, RowGroup, Tiles, tile_stride};
 use super::kv_cache::KvCache;
 use super::loader::{Linear, Loader};
 use super::pass::{Buffers, Pass};
@@ -68,8 +68,7 @@ impl DecoderLayer {
         let groups = self.projections.each_ref().map(|linear| linear.weight.groups());
         let total: usize = groups.iter().sum();
         let stride = tile_stride(tokens);
-        buffers.projected.resize(total * stride, 0.0);
-        let out = Chunks::new(&mut buffers.projected, stride);
+        let out = Chunks::new(buffers.projected.room(total * stride), stride);
         let activations = &buffers.activations;
         pass.team.run(total, &|range| {
             let products = range.map(|task| {
@@ -98,8 +97,7 @@ impl DecoderLayer {
         let (projected, stride) = (&buffers.projected, tile_stride(tokens));
         let head_len = head_dim / ROWS * stride;
         let tiles = |head: usize| Tiles { values: &projected[head * head_len..][..head_len], stride };
-        buffers.queries.resize(heads * head_dim * tokens, 0.0);
-        let rows = Chunks::new(&mut buffers.queries, group * head_dim * tokens);
+        let rows = Chunks::new(buffers.queries.room(heads * head_dim * tokens), group * head_dim * tokens);
         let blocks = cache.heads_mut(self.index);
         let (rotary, sequences) = (pass.rotary, pass.sequences);
         pass.team.run(kv_heads, &|range| {
@@ -131,11 +129,10 @@ impl DecoderLayer {
         let (set, tokens, weights) = (pass.elementwise, pass.tokens(), pass.weights);
         let groups = self.gate.weight.groups();
         let stride = tile_stride(tokens);
-        buffers.gated.resize(groups * stride, 0.0);
         let activations = &buffers.activations;
-        let out = Chunks::new(&mut buffers.gated, stride);
+        let out = Chunks::new(buffers.gated.room(groups * stride), stride);
         pass.team.run(groups, &|range| {
-            let mut up = vec![0.0; tokens * ROWS];
+            let mut up = Lines::zeroed(tokens * ROWS);
             for index in range {
                 let gate = &mut out.take(index)[..tokens * ROWS];
                 self.gate.start(index, gate);

@@ -1,6 +1,6 @@
 //! [`CpuMatrix`]: a matrix on its own, multiplied as the engine does it.
 
-use super::kernels::{Activations, Chunks, Detected, KernelSet, ROWS, RowGroup, Team, tile_stride};
+use super::kernels::{Activations, Chunks, Detected, KernelSet, Lines, ROWS, RowGroup, Team, tile_stride};
 use super::packed::{PackedMatrix, Weights};
 use super::start_team;
 use crate::checkpoint::{Checkpoint, TensorName};
@@ -16,7 +16,7 @@ pub struct CpuMatrix {
     matrix: PackedMatrix,
     activations: Activations,
     /// Tiles `[row / 16][token][16]`.
-    products: Vec<f32>,
+    products: Lines,
 }
 
 /// The products of a matrix with some tokens.
@@ -51,7 +51,7 @@ impl CpuMatrix {
         let matrix = weights
             .pack(&stored, stored.dtype, &mut team, &mut |bytes| checkpoint.release(bytes))
             .map_err(|fault| fault.explain(checkpoint.path(), &name.in_gguf(), stored.dtype, stored.dtype))?;
-        Ok(Self { kernels, team, weights, matrix, activations: Activations::default(), products: Vec::new() })
+        Ok(Self { kernels, team, weights, matrix, activations: Activations::default(), products: Lines::default() })
     }
 
     /// Rows and columns: values that come out and that go in.
@@ -83,8 +83,7 @@ impl CpuMatrix {
         });
         drop(rows);
         let stride = tile_stride(tokens);
-        products.resize(matrix.groups() * stride, 0.0);
-        let tiles = Chunks::new(products, stride);
+        let tiles = Chunks::new(products.room(matrix.groups() * stride), stride);
         let (matrix, weights, activations) = (&*matrix, &*weights, &*activations);
         team.run(matrix.groups(), &|range| {
             let groups = range.map(|index| {

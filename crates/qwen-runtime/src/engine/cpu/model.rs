@@ -1,6 +1,6 @@
 //! The forward pass of Qwen3 over a flat batch of tokens.
 
-use super::kernels::{Activations, Chunks, Elementwise, Norm, ROWS, RowGroup, Team, Tiles, tile_stride};
+use super::kernels::{Activations, Chunks, Elementwise, Lines, Norm, ROWS, RowGroup, Team, Tiles, tile_stride};
 use super::kv_cache::KvCache;
 use super::layer::DecoderLayer;
 use super::loader::Loader;
@@ -114,16 +114,14 @@ impl Model {
         let hidden = self.architecture.hidden_size;
         let Buffers { x, queries: rows, .. } = &mut self.buffers;
         // The queries' buffer is free at this time.
-        rows.resize(tokens.len() * hidden, 0.0);
-        let parts = Chunks::new(rows, hidden);
+        let parts = Chunks::new(rows.room(tokens.len() * hidden), hidden);
         let (embedding, weights) = (&self.embedding, &self.weights);
         team.run(tokens.len(), &|range| {
             range.for_each(|token| embedding.row(weights, tokens[token] as usize, parts.take(token)));
         });
         drop(parts);
         let stride = tile_stride(tokens.len());
-        x.resize(hidden.div_ceil(ROWS) * stride, 0.0);
-        for (group, tile) in x.chunks_exact_mut(stride).enumerate() {
+        for (group, tile) in x.room(hidden.div_ceil(ROWS) * stride).chunks_exact_mut(stride).enumerate() {
             let len = ROWS.min(hidden - group * ROWS);
             for (to, row) in tile.chunks_exact_mut(ROWS).zip(rows.chunks_exact(hidden)) {
                 to[..len].copy_from_slice(&row[group * ROWS..][..len]);
@@ -152,7 +150,7 @@ impl Model {
         team.run(head.groups(), &|range| {
             // Two groups at least, since two may be multiplied together.
             let at_once = (HEAD_PRODUCTS / tokens).max(2).min(range.len());
-            let mut products = vec![0.0; at_once * tokens * ROWS];
+            let mut products = Lines::zeroed(at_once * tokens * ROWS);
             for first in range.clone().step_by(at_once) {
                 let indices = first..range.end.min(first + at_once);
                 products.fill(0.0);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::kernels::{Activations, Elementwise, Mark, Norm, Precision, ROWS, Team, Tiles, tile_stride};
+use super::kernels::{Activations, Elementwise, Lines, Mark, Norm, Precision, ROWS, Team, Tiles, tile_stride};
 use super::packed::Weights;
 use crate::checkpoint::Architecture;
 use crate::engine::rope::RotaryTable;
@@ -46,22 +46,22 @@ pub(super) struct Pass<'a> {
     pub(super) sequences: &'a [SequenceRows],
 }
 
-/// What lies between two operations. Buffers keep their size from step to step.
+/// What lies between two operations. Buffers keep their memory from step to step.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     /// The residual stream, tiles `[hidden / 16][token][16]`.
-    pub(super) x: Vec<f32>,
+    pub(super) x: Lines,
     /// Query, key and value projections, tiles.
-    pub(super) projected: Vec<f32>,
+    pub(super) projected: Lines,
     /// `[kv head][token][query head of it][head_dim]`
-    pub(super) queries: Vec<f32>,
+    pub(super) queries: Lines,
     /// The same for the results of attention.
-    pub(super) attended: Vec<f32>,
+    pub(super) attended: Lines,
     /// Sums over spans of positions, `[span][kv head][query head of it][head_dim]`, and their marks.
-    pub(super) gathered: Vec<f32>,
+    pub(super) gathered: Lines,
     pub(super) marks: Vec<Mark>,
     /// The feed-forward part's middle, tiles.
-    pub(super) gated: Vec<f32>,
+    pub(super) gated: Lines,
     pub(super) activations: Activations,
 }
 
@@ -78,7 +78,7 @@ impl Buffers {
 }
 
 /// Keeps some rows, in their order, of `len` values each, of parts that are and will be so far apart.
-fn keep(values: &mut Vec<f32>, len: usize, [stride, kept_stride]: [usize; 2], rows: &[usize]) {
+fn keep(values: &mut Lines, len: usize, [stride, kept_stride]: [usize; 2], rows: &[usize]) {
     let parts = values.len() / stride;
     for part in 0..parts {
         for (index, row) in rows.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! [`Activations`]: what a product multiplies weights with, in each precision that one needs.
 
+use super::lines::Lines;
 use super::set::Detected;
 use super::simd::ROWS;
 use super::team::{Chunks, Column, Columns};
@@ -128,7 +129,7 @@ pub(crate) struct Activations {
     columns: usize,
     precision: Precision,
     /// `[token][columns]`
-    floats: Vec<f32>,
+    floats: Lines,
     /// `[columns / 256][token]`
     supers: Vec<Q8Super>,
     /// `[columns / 256][token]`
@@ -154,7 +155,7 @@ impl Activations {
         assert!(columns.is_multiple_of(block), "{columns} columns are no whole blocks of {block}");
         let blocks = tokens * columns.div_ceil(SUPER);
         ActivationRows {
-            floats: Chunks::new(room(&mut self.floats, tokens * columns, 0.0), columns),
+            floats: Chunks::new(self.floats.room(tokens * columns), columns),
             supers: Columns::new(room(&mut self.supers, precision.supers.of(blocks), Q8Super::ZERO), tokens),
             smalls: Columns::new(room(&mut self.smalls, precision.smalls.of(blocks), Q8Smalls::ZERO), tokens),
             precision,

@@ -22,6 +22,7 @@ mod tile;
 
 use std::ops::Range;
 
+use super::lines::Lines;
 use super::set::Detected;
 use super::simd::ROWS;
 pub(crate) use format::KvFormat;
@@ -107,7 +108,7 @@ impl<K: KvFormat> Attention<'_, K> {
         let (dim, end) = (shape.dim, shape.past + shape.tokens);
         let mut marks = vec![Mark::NOTHING; shape.rows()];
         self.gather(set, shape, 0..SPAN_LEN, queries, (out, &mut marks));
-        let mut span = (vec![0.0; if end > SPAN_LEN { out.len() } else { 0 }], marks.clone());
+        let mut span = (Lines::zeroed(if end > SPAN_LEN { out.len() } else { 0 }), marks.clone());
         for start in (SPAN_LEN..end).step_by(SPAN_LEN) {
             self.gather(set, shape, start..start + SPAN_LEN, queries, (&mut span.0, &mut span.1));
             for row in shape.first_row(start)..shape.rows() {
@@ -152,8 +153,8 @@ impl<K: KvFormat> Attention<'_, K> {
         );
         let convert = K::CONVERTED && shape.rows() >= CONVERTED_FROM;
         // Keys of two blocks, or 32 dimensions of the values of a run.
-        let mut converted = vec![0.0; if convert { 2 * dim.max(RUN * ROWS) * BLOCK_LEN } else { 0 }];
-        let mut scores = vec![0.0; shape.rows() * RUN_LEN];
+        let mut converted = Lines::zeroed(if convert { 2 * dim.max(RUN * ROWS) * BLOCK_LEN } else { 0 });
+        let mut scores = Lines::zeroed(shape.rows() * RUN_LEN);
         let scratch = gather::Scratch { scores: &mut scores, converted: &mut converted };
         // Found by measuring: where a core has much of memory under way, lines that were asked for far ahead are not
         // all there in time.
