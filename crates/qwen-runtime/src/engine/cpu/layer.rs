@@ -101,8 +101,7 @@ impl DecoderLayer {
         let blocks = cache.heads_mut(self.index);
         let (rotary, sequences) = (pass.rotary, pass.sequences);
         pass.team.run(kv_heads, &|range| {
-            let mut key = vec![0.0; head_dim];
-            let mut value = vec![0.0; head_dim];
+            let (mut key, mut value) = (Lines::zeroed(head_dim), Lines::zeroed(head_dim));
             for head in range {
                 let rows = rows.take(head);
                 blocks.write(set.0, head, |write| {

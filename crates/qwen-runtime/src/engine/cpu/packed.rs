@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::conversion::Conversion;
-use super::kernels::{Chunks, Memory, ROWS, RowGroup, SMALL, Team, plane, small_block};
+use super::kernels::{Chunks, LINE, Memory, ROWS, RowGroup, SMALL, Team, plane, small_block};
 use crate::checkpoint::{StoredTensor, StoredType};
 use crate::error::RuntimeError;
 use crate::quantize::{Fault, RowCodec};
@@ -25,9 +25,6 @@ pub(super) struct PackedMatrix {
     group_bytes: usize,
     place: Range<usize>,
 }
-
-/// Every matrix starts on a line of the cache.
-const LINE: usize = 64;
 
 /// Bytes of a checkpoint that are read before they are given back to the system: enough that no thread waits for the
 /// others often.
@@ -92,6 +89,7 @@ impl Weights {
         let group_bytes = RowGroup::bytes(dtype, columns);
         let start = self.used;
         let end = start + rows.div_ceil(ROWS) * group_bytes;
+        // Every matrix begins on a cache line.
         self.used = end.next_multiple_of(LINE);
         PackedMatrix { dtype, rows, columns, group_bytes, place: start..end }
     }

@@ -2,10 +2,13 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::simd::ROWS;
+/// Bytes of a cache line.
+pub(crate) const LINE: usize = 64;
+/// Numbers on one.
+const NUMBERS: usize = LINE / size_of::<f32>();
 
-/// Single-precision numbers that kernels read and write sixteen at a time: where they begin on a cache line, each
-/// sixteen are one, and not halves of two.
+/// Single-precision numbers that kernels go through in groups of sixteen. They begin on a cache line, so that each group
+/// is one line and does not lie across two.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     /// Room for them, from `start` on.
@@ -22,14 +25,15 @@ impl Lines {
         lines
     }
 
-    /// So many numbers to be written; they have the values that something else had. Memory stays as large as was ever
-    /// needed.
+    /// Room for so many numbers, all to be written: in new memory they are zeros, else whatever was there before. The
+    /// memory never shrinks.
     pub(crate) fn room(&mut self, len: usize) -> &mut [f32] {
         if self.start + len > self.numbers.len() {
             // First, so that old and new are not there together.
             self.numbers = Vec::new();
-            self.numbers = vec![0.0; len + ROWS - 1];
-            self.start = self.numbers.as_ptr().align_offset(ROWS * size_of::<f32>()).min(ROWS - 1);
+            self.numbers = vec![0.0; len + NUMBERS - 1];
+            // An interpreter may not know the address; then any place will do.
+            self.start = self.numbers.as_ptr().align_offset(LINE).min(NUMBERS - 1);
         }
         self.len = len;
         self
@@ -65,7 +69,7 @@ mod tests {
         assert!(lines.is_empty());
         for len in [1, 15, 16, 17, 1000, 100_000] {
             let room = lines.room(len);
-            assert_eq!((room.len(), room.as_ptr() as usize % 64), (len, 0));
+            assert_eq!((room.len(), room.as_ptr() as usize % LINE), (len, 0));
             room.fill(len as f32);
             assert!(lines.iter().all(|&number| number == len as f32));
         }
@@ -74,6 +78,7 @@ mod tests {
         lines.truncate(30);
         lines.truncate(50);
         assert_eq!((lines.as_ptr(), &*lines), (place, &[100_000.0; 30][..]));
+        assert_eq!(lines.room(100_000).as_ptr(), place);
         assert_eq!(*Lines::zeroed(3), [0.0; 3]);
     }
 }

@@ -102,7 +102,7 @@ pub(crate) use attention::{
 };
 pub(crate) use elementwise::{Elementwise, Norm, Tiles, tile_stride};
 pub(crate) use formats::{F16, F32, SMALL, SUPER, plane, small_block};
-pub(crate) use lines::Lines;
+pub(crate) use lines::{LINE, Lines};
 pub(crate) use memory::Memory;
 pub(crate) use product::RowGroup;
 pub(crate) use set::Detected;
