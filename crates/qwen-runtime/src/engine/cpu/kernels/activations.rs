@@ -136,12 +136,12 @@ pub(crate) struct Activations {
     smalls: Vec<Q8Smalls>,
 }
 
-/// `len` values to be filled. They stay as many as were ever needed, since a layer needs more and less in turns.
-fn room<T: Clone>(values: &mut Vec<T>, len: usize, zero: T) -> &mut [T] {
-    if values.len() < len {
-        values.resize(len, zero);
+/// `len` blocks to be filled. They stay as many as were ever needed, since a layer needs more and less in turns.
+fn room<B: Q8Block>(blocks: &mut Vec<B>, len: usize) -> &mut [B] {
+    if blocks.len() < len {
+        blocks.resize(len, B::ZERO);
     }
-    &mut values[..len]
+    &mut blocks[..len]
 }
 
 impl Activations {
@@ -156,8 +156,8 @@ impl Activations {
         let blocks = tokens * columns.div_ceil(SUPER);
         ActivationRows {
             floats: Chunks::new(self.floats.room(tokens * columns), columns),
-            supers: Columns::new(room(&mut self.supers, precision.supers.of(blocks), Q8Super::ZERO), tokens),
-            smalls: Columns::new(room(&mut self.smalls, precision.smalls.of(blocks), Q8Smalls::ZERO), tokens),
+            supers: Columns::new(room(&mut self.supers, precision.supers.of(blocks)), tokens),
+            smalls: Columns::new(room(&mut self.smalls, precision.smalls.of(blocks)), tokens),
             precision,
         }
     }
