@@ -5,11 +5,13 @@
 
 mod config;
 mod deadline;
+mod decode_time;
 mod engine_loop;
 mod job;
 mod language;
 mod loading;
 mod preparation;
+mod recent;
 mod scheduler;
 mod sequence;
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! How many tokens of prompts a step takes, so that the texts beside them keep flowing.
 
-use std::collections::VecDeque;
 use std::time::Duration;
+
+use super::decode_time::DecodeTime;
+use super::recent::Recent;
 
 /// Tokens of prompts in a step in which no text goes on. A cancelled request holds the others up for
 /// no longer than this takes.
@@ -11,8 +13,10 @@ const FIRST: usize = 16;
 const LEAST: usize = 8;
 /// How much longer than a step of texts alone a step may take.
 const STRETCH: f64 = 2.95;
-/// Measurements that are remembered.
+/// Steps with prompts that are remembered: few, as a token costs more the longer its prompt.
 const REMEMBERED: usize = 5;
+/// After so many steps a measurement is forgotten.
+const FORGOTTEN_AFTER: usize = 256;
 
 /// What a step consists of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,22 +30,22 @@ pub(super) struct StepSize {
 /// Learns from past steps how many tokens of prompts fit into the next one.
 #[derive(Debug, Default)]
 pub(super) struct StepBudget {
-    /// Seconds of a step of `texts` texts alone.
-    decode_step: Recent,
-    texts: usize,
+    /// A step of texts alone.
+    decode: DecodeTime,
     /// Seconds that a token of a prompt adds to it.
-    prompt_token: Recent,
-    /// Steps with prompts since the last one without.
+    prompt_token: Recent<REMEMBERED>,
+    /// Steps so far, and those with prompts since the last one without.
+    steps: usize,
     mixed: usize,
 }
 
 impl StepBudget {
     /// Tokens of prompts for a step beside `decoding` texts.
     pub(super) fn prompt_tokens(&self, decoding: usize) -> usize {
-        match (self.decode_step.median(), self.prompt_token.median()) {
+        match (self.decode.at(self.steps + 1), self.prompt_token.median()) {
             _ if decoding == 0 => ALONE,
             (None, _) => 0,
-            _ if self.mixed >= self.decode_step.holds_for() => 0,
+            _ if self.mixed >= self.decode.holds_for() => 0,
             (Some(_), None) => FIRST,
             // Rounded, since whole tokens left out would add up over a long prompt.
             (Some(step), Some(token)) => (((STRETCH - 1.0) * step / token).round() as usize).clamp(LEAST, ALONE),
@@ -51,51 +55,26 @@ impl StepBudget {
     /// Learns from a step.
     pub(super) fn observe(&mut self, size: StepSize, elapsed: Duration) {
         let elapsed = elapsed.as_secs_f64();
-        if size.decoding != self.texts {
-            // Other texts take another time; what was measured of those before would stretch steps too far.
-            (self.decode_step, self.texts) = (Recent::default(), size.decoding);
-        }
+        self.steps += 1;
+        let known_from = self.steps.saturating_sub(FORGOTTEN_AFTER);
+        self.decode.forget(known_from);
+        self.prompt_token.forget(known_from);
+        self.decode.set_texts(size.decoding);
         match size {
             StepSize { decoding: 0, .. } => {}
             StepSize { prompt_tokens: 0, .. } => {
-                self.decode_step.add(elapsed);
+                self.decode.add(self.steps, elapsed);
                 self.mixed = 0;
             }
             StepSize { prompt_tokens, .. } => {
-                if let Some(step) = self.decode_step.median() {
+                if let Some(step) = self.decode.at(self.steps) {
                     // The texts cannot have taken all of it, whatever they took before.
-                    self.prompt_token.add((elapsed - step).max(elapsed / 4.0) / prompt_tokens as f64);
+                    let token = (elapsed - step).max(elapsed / 4.0) / prompt_tokens as f64;
+                    self.prompt_token.add(self.steps, token);
                 }
                 self.mixed += 1;
             }
         }
-    }
-}
-
-/// The last measurements. Their median counts, since a step that something else held up, such as the system with new
-/// memory, says nothing of the next one.
-#[derive(Debug, Default)]
-struct Recent(VecDeque<f64>);
-
-impl Recent {
-    fn add(&mut self, value: f64) {
-        if self.0.len() == REMEMBERED {
-            self.0.pop_front();
-        }
-        self.0.push_back(value);
-    }
-
-    /// For how many steps of another kind they hold, since texts grow: one measurement, which may be wrong, for 2, and
-    /// all for 50.
-    fn holds_for(&self) -> usize {
-        2 * self.0.len().pow(2)
-    }
-
-    fn median(&self) -> Option<f64> {
-        let mut values = Vec::from_iter(self.0.iter().copied());
-        values.sort_by(f64::total_cmp);
-        // The lower of two, as steps are held up and never hurried.
-        values.get(values.len().saturating_sub(1) / 2).copied()
     }
 }
 
@@ -156,6 +135,21 @@ mod tests {
     }
 
     #[test]
+    fn the_stretch_holds_for_texts_that_grow_beside_a_prompt() {
+        let mut budget = StepBudget::default();
+        let decode = |step: u32| 0.01 + 0.000_02 * f64::from(step);
+        for step in 0..200 {
+            let elapsed = Duration::from_secs_f64(decode(step));
+            budget.observe(StepSize { decoding: 4, prompt_tokens: 0 }, elapsed);
+        }
+        for step in 200..300 {
+            let stretch = run(&mut budget, decode(step), 0.001) / decode(step);
+            let text_alone_or_first = step == 250 || step == 200;
+            assert!(text_alone_or_first || (stretch - STRETCH).abs() < 0.1, "{stretch} in step {step}");
+        }
+    }
+
+    #[test]
     fn fewer_texts_are_measured_after_their_first_step() {
         let mut budget = StepBudget::default();
         for _ in 0..7 {
@@ -201,6 +195,19 @@ mod tests {
                 run(&mut budget, 0.02, 0.002);
             }
         }
+    }
+
+    #[test]
+    fn what_was_measured_long_ago_is_measured_anew() {
+        let mut budget = StepBudget::default();
+        run(&mut budget, 0.02, 0.002);
+        run(&mut budget, 0.02, 0.002);
+        for _ in 0..=FORGOTTEN_AFTER {
+            budget.observe(StepSize { decoding: 0, prompt_tokens: ALONE }, Duration::from_secs(1));
+        }
+        assert_eq!(budget.prompt_tokens(4), 0);
+        run(&mut budget, 0.02, 0.002);
+        assert_eq!(budget.prompt_tokens(4), FIRST);
     }
 
     #[test]
