@@ -6,12 +6,17 @@ use super::recent::{Recent, quantile};
 /// several in a row up.
 const REMEMBERED: usize = 64;
 /// Which share of them the time that counts exceeds: what is promised is that few gaps between tokens are long, so slow
-/// steps are compared with slow ones.
+/// steps are compared with slow ones. Of few steps the half counts, or two that were held up would decide.
 const SLOW: f64 = 0.75;
-/// Stretches of steps by which it is known how the time grows, and how many it takes: one alone may have seen the machine
-/// become slower.
+const FEW: usize = 16;
+/// Stretches of steps by which it is known how the time grows, and how many it takes: one alone may have seen the
+/// machine become slower.
 const STRETCHES: usize = 5;
 const ENOUGH: usize = 3;
+/// After so many steps a stretch is forgotten.
+const FORGOTTEN_AFTER: usize = 4096;
+/// Most of a step's time that it can have grown by since it was measured.
+const MOST_GROWTH: f64 = 0.25;
 /// Most steps of another kind until it is measured again.
 const HOLDS_FOR: usize = 50;
 
@@ -36,7 +41,12 @@ impl DecodeTime {
 
     /// Learns that step number `step` was one, and took `seconds`.
     pub(super) fn add(&mut self, step: usize, seconds: f64) {
+        if self.steps.last().is_some_and(|last| step - last > HOLDS_FOR) {
+            // What was measured before so long a pause must not outvote what is measured after it.
+            self.steps.keep((self.steps.len() / 4).max(4));
+        }
         self.steps.add(step, seconds);
+        self.growth.forget(step.saturating_sub(FORGOTTEN_AFTER));
         let learned = self.growth.last().unwrap_or(0);
         if let Some(growth) = self.steps.slope().filter(|_| step >= learned + REMEMBERED) {
             self.growth.add(step, growth / self.texts as f64);
@@ -52,7 +62,9 @@ impl DecodeTime {
     pub(super) fn at(&self, step: usize) -> Option<f64> {
         let known = self.growth.len() >= ENOUGH;
         let growth = self.growth.median().filter(|growth| known && *growth > 0.0).unwrap_or(0.0) * self.texts as f64;
-        quantile(self.steps.iter().map(|(from, seconds)| seconds + growth * (step - from) as f64), SLOW)
+        let grown =
+            |(from, seconds): (usize, f64)| seconds + (growth * (step - from) as f64).min(MOST_GROWTH * seconds);
+        quantile(self.steps.iter().map(grown), if self.steps.len() < FEW { 0.5 } else { SLOW })
     }
 
     /// For how many steps of another kind that holds: after one measurement, which may be wrong, for 2.
@@ -111,6 +123,43 @@ mod tests {
         assert_eq!(time.at(400), Some(12.0));
         let time = after((0..100).map(|step| if step < 30 { 10.0 } else { 12.0 }));
         assert_eq!(time.at(200), Some(12.0));
+        // Of three stretches it is in one, and no step counts in two.
+        let time = after((0..200).map(|step| if step < 170 { 10.0 } else { 12.0 }));
+        assert_eq!(time.at(300), Some(12.0));
+    }
+
+    #[test]
+    fn of_few_steps_two_that_were_held_up_change_nothing() {
+        assert_eq!(after([20.0, 20.0, 20.0, 30.0, 30.0]).at(5), Some(20.0));
+        assert_eq!(after([20.0, 20.0, 30.0, 30.0]).at(4), Some(20.0));
+    }
+
+    #[test]
+    fn a_machine_that_becomes_faster_or_slower_during_a_prompt_is_noticed() {
+        for now in [20.0, 80.0] {
+            let mut time = after([40.0; 64]);
+            let measured = (1..=3).map(|round| 63 + round * (HOLDS_FOR + 1));
+            measured.for_each(|step| time.add(step, now));
+            assert_eq!(time.at(220), Some(now));
+        }
+    }
+
+    #[test]
+    fn a_pause_of_a_few_steps_forgets_nothing() {
+        let mut time = after([20.0; 64]);
+        time.add(70, 30.0);
+        assert_eq!((time.steps.len(), time.at(71)), (64, Some(20.0)));
+    }
+
+    #[test]
+    fn growth_is_limited_and_forgotten() {
+        let mut time = after((0..200).map(|step| 10.0 + 0.04 * f64::from(step)));
+        time.set_texts(2);
+        time.add(200, 8.0);
+        assert_eq!(time.at(2000), Some(10.0));
+        time.set_texts(4);
+        time.add(200 + FORGOTTEN_AFTER, 18.0);
+        assert_eq!(time.at(300 + FORGOTTEN_AFTER), Some(18.0));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-/// At most `MOST` measurements, each with the number of its step. Quantiles of them count, since a step that something else
-/// held up, such as the system with new memory, says nothing of the next one.
+/// At most `MOST` measurements, each with the number of its step. Quantiles of them count, since a step that something
+/// else held up, such as the system with new memory, says nothing of the next one.
 #[derive(Debug, Default)]
 pub(super) struct Recent<const MOST: usize>(VecDeque<(usize, f64)>);
 
@@ -20,6 +20,11 @@ impl<const MOST: usize> Recent<MOST> {
         while self.0.front().is_some_and(|(step, _)| *step < known_from) {
             self.0.pop_front();
         }
+    }
+
+    /// Keeps the last `len`.
+    pub(super) fn keep(&mut self, len: usize) {
+        self.0.drain(..self.0.len().saturating_sub(len));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -58,4 +63,36 @@ pub(super) fn quantile(values: impl Iterator<Item = f64>, share: f64) -> Option<
     values.sort_by(f64::total_cmp);
     // The lower of two, as steps are held up and never hurried.
     values.get((share * values.len().saturating_sub(1) as f64) as usize).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values that grow by 2 in each step.
+    fn of(steps: impl IntoIterator<Item = usize>) -> Recent<4> {
+        let mut recent = Recent::default();
+        steps.into_iter().for_each(|step| recent.add(step, 2.0 * step as f64));
+        recent
+    }
+
+    #[test]
+    fn the_last_ones_are_known() {
+        let mut recent = of(0..9);
+        assert_eq!((recent.len(), recent.last(), recent.median()), (4, Some(8), Some(12.0)));
+        recent.forget(6);
+        assert_eq!(recent.iter().collect::<Vec<_>>(), [(6, 12.0), (7, 14.0), (8, 16.0)]);
+        recent.keep(5);
+        assert_eq!(recent.len(), 3);
+        recent.keep(1);
+        assert_eq!(recent.iter().collect::<Vec<_>>(), [(8, 16.0)]);
+    }
+
+    #[test]
+    fn only_steps_that_follow_each_other_have_a_slope() {
+        assert_eq!(of(3..7).slope(), Some(2.0));
+        assert_eq!(of(3..6).slope(), None);
+        assert_eq!(of([3, 4, 5, 7]).slope(), None);
+        assert_eq!(Recent::<4>::default().slope(), None);
+    }
 }

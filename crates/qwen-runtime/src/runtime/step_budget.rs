@@ -15,7 +15,8 @@ const LEAST: usize = 8;
 const STRETCH: f64 = 2.95;
 /// Steps with prompts that are remembered: few, as a token costs more the longer its prompt.
 const REMEMBERED: usize = 5;
-/// After so many steps a measurement is forgotten.
+/// After so many steps what texts alone took is forgotten. What a token of a prompt took is not: it is corrected within
+/// a few steps, and knowing nothing would begin every prompt anew.
 const FORGOTTEN_AFTER: usize = 256;
 
 /// What a step consists of.
@@ -56,9 +57,7 @@ impl StepBudget {
     pub(super) fn observe(&mut self, size: StepSize, elapsed: Duration) {
         let elapsed = elapsed.as_secs_f64();
         self.steps += 1;
-        let known_from = self.steps.saturating_sub(FORGOTTEN_AFTER);
-        self.decode.forget(known_from);
-        self.prompt_token.forget(known_from);
+        self.decode.forget(self.steps.saturating_sub(FORGOTTEN_AFTER));
         self.decode.set_texts(size.decoding);
         match size {
             StepSize { decoding: 0, .. } => {}
@@ -198,16 +197,33 @@ mod tests {
     }
 
     #[test]
-    fn what_was_measured_long_ago_is_measured_anew() {
+    fn after_a_pause_texts_are_measured_anew_and_prompts_go_on_as_before() {
         let mut budget = StepBudget::default();
         run(&mut budget, 0.02, 0.002);
         run(&mut budget, 0.02, 0.002);
+        let before = budget.prompt_tokens(4);
         for _ in 0..=FORGOTTEN_AFTER {
             budget.observe(StepSize { decoding: 0, prompt_tokens: ALONE }, Duration::from_secs(1));
         }
         assert_eq!(budget.prompt_tokens(4), 0);
         run(&mut budget, 0.02, 0.002);
-        assert_eq!(budget.prompt_tokens(4), FIRST);
+        assert_eq!(budget.prompt_tokens(4), before);
+    }
+
+    #[test]
+    fn what_texts_took_long_ago_is_forgotten() {
+        let mut budget = StepBudget::default();
+        let alone = |milliseconds| (StepSize { decoding: 4, prompt_tokens: 0 }, Duration::from_millis(milliseconds));
+        for _ in 0..64 {
+            let (size, elapsed) = alone(80);
+            budget.observe(size, elapsed);
+        }
+        for _ in 0..8 {
+            (0..40).for_each(|_| budget.observe(mixed(20), Duration::from_millis(60)));
+            let (size, elapsed) = alone(20);
+            budget.observe(size, elapsed);
+        }
+        assert_eq!(budget.prompt_tokens(4), 20);
     }
 
     #[test]
