@@ -168,8 +168,7 @@ fn put_nibbles(group: &mut [u8], at: usize, lane: usize, four: impl Fn(usize) ->
     }
 }
 
-/// Q4_K and Q5_K: `d`, `dmin`, 12 bytes of scales and mins, in Q5_K 32 bytes of fifth bits, 128
-/// bytes of nibbles.
+/// Q4_K and Q5_K: `d`, `dmin`, 12 bytes of scales and mins, in Q5_K 32 bytes of fifth bits, 128 bytes of nibbles.
 fn pack_affine<const BLOCK: usize>(row: &[u8], lane: usize, group: &mut [u8]) {
     let packed = ROWS * BLOCK;
     for (block, to) in row.chunks_exact(BLOCK).zip(group.chunks_exact_mut(packed)) {
@@ -184,16 +183,13 @@ fn pack_affine<const BLOCK: usize>(row: &[u8], lane: usize, group: &mut [u8]) {
             high |= u32::from(minimum >> 2) << (4 * index);
         }
         put(to, 192 + 4 * lane, high);
-        let nibbles = &block[BLOCK - 128..];
-        for part in 0..8 {
+        let (fifth, nibbles) = block[16..].split_at(BLOCK - 144);
+        for (part, to) in to[256..].chunks_exact_mut((packed - 256) / 8).enumerate() {
             let (chunk, shift) = (&nibbles[32 * (part / 2)..], 4 * (part % 2));
-            put_nibbles(to, 256 + 256 * part, lane, |g| word(&chunk[4 * g..]) >> shift & LOW);
-        }
-        if BLOCK == 176 {
-            let fifth = &block[16..48];
-            for part in 0..8 {
+            put_nibbles(to, 0, lane, |g| word(&chunk[4 * g..]) >> shift & LOW);
+            if !fifth.is_empty() {
                 let bits = |bits: u32, g: usize| bits | (word(&fifth[4 * g..]) >> part & 0x0101_0101) << g;
-                put(to, 2304 + 64 * part + 4 * lane, (0..8).fold(0, bits));
+                put(to, 256 + 4 * lane, (0..8).fold(0, bits));
             }
         }
     }
@@ -219,18 +215,18 @@ fn pack_q6_k(row: &[u8], lane: usize, group: &mut [u8]) {
         for (index, &scale) in block[192..208].iter().enumerate() {
             to[16 * index + lane] = scale;
         }
-        for part in 0..8 {
+        for (part, to) in to[256..].chunks_exact_mut(384).enumerate() {
             // 128 columns are 64 bytes of nibbles and 32 of high bits.
             let (half, quarter) = (part / 4, part % 4);
             let low = &block[64 * half + 32 * (quarter % 2)..];
             let shift = 4 * (quarter / 2);
-            put_nibbles(to, 256 + 256 * part, lane, |g| word(&low[4 * g..]) >> shift & LOW);
+            put_nibbles(to, 0, lane, |g| word(&low[4 * g..]) >> shift & LOW);
             let high = &block[128 + 32 * half..];
             for second in 0..2 {
                 let bits = |bits: u32, i: usize| {
                     bits | (word(&high[16 * second + 4 * i..]) >> (2 * quarter) & 0x0303_0303) << (2 * i)
                 };
-                put(to, 2304 + 128 * part + 64 * second + 4 * lane, (0..4).fold(0, bits));
+                put(to, 256 + 64 * second + 4 * lane, (0..4).fold(0, bits));
             }
         }
     }

@@ -6,8 +6,8 @@
 //! | format | planes | blocks |
 //! |---|---|---|
 //! | Q4_K | | K/256 × (d f16×16, dmin f16×16, 8 × (scale \| min<<6) ×16, min>>2 ×16 as 8 nibbles, nibbles 2048) |
-//! | Q5_K | | the same, and 512 bytes of fifth bits |
-//! | Q6_K | d f16×16 for each block | K/256 × (scales i8 16×16, nibbles 2048, pairs of high bits 1024) |
+//! | Q5_K | | the same, but 8 × (nibbles 256, fifth bits 64) |
+//! | Q6_K | d f16×16 for each block | K/256 × (scales i8 16×16, 8 × (nibbles 256, pairs of high bits 128)) |
 //! | Q8_0, Q4_0 | | K/64 × (2 × d f16×16, 2 × (512 or 256 bytes)), of an odd number of blocks half at the end |
 //!
 //! Within 32 columns, `g` counts fours: the byte of nibbles number `j` has `g = 2j` below and
@@ -130,19 +130,23 @@ impl SuperBlocks for Q4K {
 
 pub(crate) struct Q5K;
 
+/// 32 columns of Q5_K: nibbles and fifth bits, together since they are read together.
+const Q5K_PART: usize = NIBBLES + ROWS * SMALL / 8;
+
 impl SuperBlocks for Q5K {
     const MAX: i32 = 31;
     const SHARE: usize = 32;
     const MINIMA: bool = true;
-    const BLOCK: usize = AFFINE_HEADER + 8 * NIBBLES + ROWS * SUPER / 8;
+    const BLOCK: usize = AFFINE_HEADER + 8 * Q5K_PART;
 
     #[inline(always)]
     unsafe fn weights<S: Simd>(block: Block, part: usize, lane: usize) -> [S::I; 8] {
-        // SAFETY: `part` is below 8; 8 × 64 bytes of fifth bits follow the nibbles. Bit `g` of
-        // each byte belongs to four number `g`.
+        // SAFETY: `part` is below 8; 64 bytes of fifth bits follow the nibbles of each. Bit `g` of each byte belongs
+        // to four number `g`.
         unsafe {
-            let mut out = nibbles::<S>(block.at.add(AFFINE_HEADER + part * NIBBLES), lane);
-            let bits = S::load_i(block.at.add(AFFINE_HEADER + 8 * NIBBLES + 64 * part + 4 * lane));
+            let from = block.at.add(AFFINE_HEADER + part * Q5K_PART);
+            let mut out = nibbles::<S>(from, lane);
+            let bits = S::load_i(from.add(NIBBLES + 4 * lane));
             let mask = S::splat_i(0x1010_1010);
             out[0] = S::or(out[0], S::and(S::shl::<4>(bits), mask));
             out[1] = S::or(out[1], S::and(S::shl::<3>(bits), mask));
@@ -161,12 +165,14 @@ pub(crate) struct Q6K;
 
 /// Scales of a Q6_K super-block, before its nibbles.
 const Q6K_SCALES: usize = 16 * ROWS;
+/// 32 columns of Q6_K: nibbles and pairs of high bits.
+const Q6K_PART: usize = NIBBLES + ROWS * SMALL / 4;
 
 impl SuperBlocks for Q6K {
     const MAX: i32 = 63;
     const SHARE: usize = 16;
     const MINIMA: bool = false;
-    const BLOCK: usize = Q6K_SCALES + 8 * NIBBLES + ROWS * SUPER / 4;
+    const BLOCK: usize = Q6K_SCALES + 8 * Q6K_PART;
 
     #[inline(always)]
     unsafe fn block(group: *const u8, index: usize, blocks: usize) -> Block {
@@ -175,13 +181,14 @@ impl SuperBlocks for Q6K {
     }
     #[inline(always)]
     unsafe fn weights<S: Simd>(block: Block, part: usize, lane: usize) -> [S::I; 8] {
-        // SAFETY: `part` is below 8; 8 × 128 bytes of high bits follow the nibbles. Bits 2i and
-        // 2i + 1 of each byte of the first 64 belong to four `i`, of the second to four `4 + i`.
+        // SAFETY: `part` is below 8; 128 bytes of high bits follow the nibbles of each. Bits 2i and 2i + 1 of each byte
+        // of the first 64 belong to four `i`, of the second to four `4 + i`.
         unsafe {
-            let mut out = nibbles::<S>(block.at.add(Q6K_SCALES + part * NIBBLES), lane);
+            let from = block.at.add(Q6K_SCALES + part * Q6K_PART);
+            let mut out = nibbles::<S>(from, lane);
             let mask = S::splat_i(0x3030_3030);
             for half in 0..2 {
-                let bits = S::load_i(block.at.add(Q6K_SCALES + 8 * NIBBLES + 128 * part + 64 * half + 4 * lane));
+                let bits = S::load_i(from.add(NIBBLES + 64 * half + 4 * lane));
                 let four = 4 * half;
                 out[four] = S::or(out[four], S::and(S::shl::<4>(bits), mask));
                 out[four + 1] = S::or(out[four + 1], S::and(S::shl::<2>(bits), mask));
