@@ -6,7 +6,7 @@ use super::recent::{Recent, quantile};
 /// several in a row up.
 const REMEMBERED: usize = 64;
 /// Which share of them the time that counts exceeds: what is promised is that few gaps between tokens are long, so slow
-/// steps are compared with slow ones. Of few steps the half counts, or two that were held up would decide.
+/// steps are compared with slow ones. Of few steps the median counts, or two that were held up would decide.
 const SLOW: f64 = 0.75;
 const FEW: usize = 16;
 /// Stretches of steps by which it is known how the time grows, and how many it takes: one alone may have seen the
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn of_few_steps_two_that_were_held_up_change_nothing() {
+    fn two_of_four_or_five_steps_that_were_held_up_change_nothing() {
         assert_eq!(after([20.0, 20.0, 20.0, 30.0, 30.0]).at(5), Some(20.0));
         assert_eq!(after([20.0, 20.0, 30.0, 30.0]).at(4), Some(20.0));
     }
@@ -145,10 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_of_a_few_steps_forgets_nothing() {
+    fn a_pause_that_is_not_so_long_forgets_nothing() {
         let mut time = after([20.0; 64]);
-        time.add(70, 30.0);
-        assert_eq!((time.steps.len(), time.at(71)), (64, Some(20.0)));
+        time.add(63 + HOLDS_FOR, 30.0);
+        assert_eq!((time.steps.len(), time.at(64 + HOLDS_FOR)), (64, Some(20.0)));
     }
 
     #[test]

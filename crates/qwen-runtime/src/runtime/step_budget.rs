@@ -16,7 +16,7 @@ const STRETCH: f64 = 2.95;
 /// Steps with prompts that are remembered: few, as a token costs more the longer its prompt.
 const REMEMBERED: usize = 5;
 /// After so many steps what texts alone took is forgotten. What a token of a prompt took is not: it is corrected within
-/// a few steps, and knowing nothing would begin every prompt anew.
+/// a few steps, and without it every prompt would begin with `FIRST` tokens again.
 const FORGOTTEN_AFTER: usize = 256;
 
 /// What a step consists of.
@@ -219,11 +219,11 @@ mod tests {
             budget.observe(size, elapsed);
         }
         for _ in 0..8 {
-            (0..40).for_each(|_| budget.observe(mixed(20), Duration::from_millis(60)));
+            (0..40).for_each(|_| budget.observe(mixed(20), Duration::from_millis(61)));
             let (size, elapsed) = alone(20);
             budget.observe(size, elapsed);
         }
-        assert_eq!(budget.prompt_tokens(4), 20);
+        assert_eq!(budget.prompt_tokens(4), 19);
     }
 
     #[test]

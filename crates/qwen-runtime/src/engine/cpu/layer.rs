@@ -131,15 +131,25 @@ impl DecoderLayer {
         let activations = &buffers.activations;
         let out = Chunks::new(buffers.gated.room(groups * stride), stride);
         pass.team.run(groups, &|range| {
-            let mut up = Lines::zeroed(tokens * ROWS);
-            for index in range {
-                let gate = &mut out.take(index)[..tokens * ROWS];
-                self.gate.start(index, gate);
-                self.up.start(index, &mut up);
-                let linears = [(&self.gate, &mut *gate), (&self.up, &mut up)];
-                let products = linears.map(|(linear, out)| (linear.weight.group(weights, index), out));
+            let (at_once, len) = (RowGroup::at_once(tokens).min(range.len()), tokens * ROWS);
+            let mut ups = Lines::zeroed(at_once * len);
+            for first in range.clone().step_by(at_once) {
+                let indices = first..range.end.min(first + at_once);
+                let gates = out.take_run(first, indices.len());
+                // First those of gates, then those of ups, so that each matrix is read on from where it was left.
+                let mut products = Vec::with_capacity(2 * at_once);
+                for (index, gate) in indices.clone().zip(gates.chunks_exact_mut(stride)) {
+                    self.gate.start(index, &mut gate[..len]);
+                    products.push((self.gate.weight.group(weights, index), &mut gate[..len]));
+                }
+                for (index, up) in indices.zip(ups.chunks_exact_mut(len)) {
+                    self.up.start(index, up);
+                    products.push((self.up.weight.group(weights, index), up));
+                }
                 RowGroup::add_products(set.0, activations, products);
-                set.gate(gate, &up);
+                for (gate, up) in gates.chunks_exact_mut(stride).zip(ups.chunks_exact(len)) {
+                    set.gate(&mut gate[..len], up);
+                }
             }
         });
         drop(out);

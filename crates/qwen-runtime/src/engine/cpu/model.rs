@@ -11,10 +11,6 @@ use crate::checkpoint::{Architecture, HeadWeights, TensorName};
 use crate::engine::rope::RotaryTable;
 use crate::error::RuntimeError;
 
-/// Products of a group of rows and a token that the head makes before they are written to the logits: they stay in the
-/// first-level cache.
-const HEAD_PRODUCTS: usize = 64;
-
 /// The weights, and what every step needs beside them.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -149,7 +145,7 @@ impl Model {
         let pieces: Vec<Chunks<'_, f32>> = out.into_iter().map(|row| Chunks::new(row, ROWS)).collect();
         team.run(head.groups(), &|range| {
             // Two groups at least, since two may be multiplied together.
-            let at_once = (HEAD_PRODUCTS / tokens).max(2).min(range.len());
+            let at_once = RowGroup::at_once(tokens).max(2).min(range.len());
             let mut products = Lines::zeroed(at_once * tokens * ROWS);
             for first in range.clone().step_by(at_once) {
                 let indices = first..range.end.min(first + at_once);

@@ -107,7 +107,7 @@ impl Detected {
     }
 
     /// Whether a core's first-level cache of data is as large as that of Zen 5, which has more of memory under way
-    /// than Zen 3 and Zen 4. Intel's, as large since Ice Lake, are not measured.
+    /// than Zen 3 and Zen 4. Intel's, as large since Ice Lake and smaller before, are not measured.
     pub(crate) fn has_large_first_level(self) -> bool {
         self.first_level >= 48 << 10
     }

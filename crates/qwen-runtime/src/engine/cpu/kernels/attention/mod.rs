@@ -156,9 +156,9 @@ impl<K: KvFormat> Attention<'_, K> {
         let mut converted = Lines::zeroed(if convert { 2 * dim.max(RUN * ROWS) * BLOCK_LEN } else { 0 });
         let mut scores = Lines::zeroed(shape.rows() * RUN_LEN);
         let scratch = gather::Scratch { scores: &mut scores, converted: &mut converted };
-        // Found by measuring: where a core has much of memory under way, lines that were asked for far ahead are not
-        // all there in time.
-        let hints = if set.has_large_first_level() { Hints::Often } else { Hints::Ahead };
+        // Found by measuring with AVX-512: where a core has much of memory under way, lines that were asked for far
+        // ahead are not all there in time. Where it has less, it does best with what it asks for itself.
+        let hints = if set.has_large_first_level() { Hints::Often } else { Hints::None };
         let source = Source { bundles: self.bundles.as_ptr(), stride: self.stride, table: self.table, hints };
         // SAFETY: the lengths were just compared.
         unsafe { gather::gather::<K>(set, source, shape, positions, queries, scratch, values, marks) }

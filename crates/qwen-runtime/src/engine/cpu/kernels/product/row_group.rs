@@ -14,6 +14,9 @@ use crate::engine::cpu::kernels::scalar::Scalar;
 use crate::engine::cpu::kernels::set::{Detected, KernelSet};
 use crate::engine::cpu::kernels::simd::{ROWS, Simd};
 
+/// Products of a group and a token that are made before they are read: they stay in the first-level cache.
+const PRODUCTS: usize = 64;
+
 /// A group of 16 rows of a matrix, packed as `super::formats` says.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowGroup<'a> {
@@ -44,6 +47,11 @@ impl<'a> RowGroup<'a> {
             StoredType::F32 | StoredType::F16 | StoredType::BF16 => {}
         }
         precision
+    }
+
+    /// Of how many groups the products with so many tokens are made before they are read.
+    pub(crate) fn at_once(tokens: usize) -> usize {
+        (PRODUCTS / tokens).max(1)
     }
 
     /// Adds each group times all activations to its results, `[token][16 rows]`. Two groups are multiplied together
@@ -90,11 +98,13 @@ impl<'a> RowGroup<'a> {
     fn ahead(self, set: Detected, tokens: usize) -> usize {
         let small = matches!(self.dtype, StoredType::Q8_0 | StoredType::Q4_0);
         match set.set() {
+            // Zen 3 and Zen 4 ask by themselves for what follows, for one token or two fast enough, and more is in their
+            // way. But to ask from the start of a block for what is at most 256 bytes on is 6 % faster than not to.
+            KernelSet::Avx512 | KernelSet::Avx2 if tokens <= 2 && !set.has_large_first_level() => 256,
             // 1.6 % faster than 4 KiB where memory is slow, and as much slower where it is fast.
             KernelSet::Avx512 if self.dtype == StoredType::Q8_0 && set.has_large_first_level() => 3072,
             KernelSet::Avx512 if small => 4096,
             KernelSet::Avx512 if set.has_large_first_level() => 8192,
-            KernelSet::Avx512 if tokens <= 2 => 2048,
             KernelSet::Avx2 if small => 8192,
             _ => 4096,
         }
