@@ -9,6 +9,11 @@ impl BlockId {
         Self(index)
     }
 
+    /// The block at a place of a pool, which has no more than a number of 32 bits counts.
+    pub(super) fn at(index: usize) -> Self {
+        Self(index as u32)
+    }
+
     /// Its place in the pool, from 0.
     pub(crate) fn index(self) -> usize {
         self.0 as usize

@@ -29,10 +29,11 @@ pub(crate) struct BlockPool {
 }
 
 impl BlockPool {
-    /// A pool of `blocks` blocks of `block_len` tokens each, for up to `max_sequences` sequences.
-    pub(crate) fn new(blocks: usize, block_len: usize, max_sequences: usize) -> Self {
+    /// A pool of `blocks` blocks of `block_len` tokens each, in bundles of `bundle`, for up to `max_sequences`
+    /// sequences.
+    pub(crate) fn new(blocks: usize, bundle: usize, block_len: usize, max_sequences: usize) -> Self {
         let block_len = block_len.max(1);
-        Self { store: BlockStore::new(blocks), block_len, max_sequences, sequences: BTreeMap::new(), next: 0 }
+        Self { store: BlockStore::new(blocks, bundle), block_len, max_sequences, sequences: BTreeMap::new(), next: 0 }
     }
 
     /// Makes an empty sequence.
@@ -131,18 +132,20 @@ impl BlockPool {
             let (len, table) = (sequence.tokens.len(), &mut sequence.table);
             let written = len % self.block_len;
             if written > 0 {
-                let tail = &mut table[len / self.block_len];
-                if self.store.owners(*tail) > 1 {
-                    let Some(own) = self.store.take() else { return Err(full) };
-                    copies.push(BlockCopy { from: *tail, to: own, tokens: written });
-                    self.store.release(*tail);
-                    *tail = own;
+                let number = len / self.block_len;
+                let tail = table[number];
+                if self.store.owners(tail) > 1 {
+                    let before = number.checked_sub(1).map(|before| table[before]);
+                    let Some(own) = self.store.take(before, number) else { return Err(full) };
+                    copies.push(BlockCopy { from: tail, to: own, tokens: written });
+                    self.store.release(tail);
+                    table[number] = own;
                 } else {
-                    self.store.withdraw(*tail);
+                    self.store.withdraw(tail);
                 }
             }
             while table.len() < (len + new).div_ceil(self.block_len) {
-                let Some(block) = self.store.take() else { return Err(full) };
+                let Some(block) = self.store.take(table.last().copied(), table.len()) else { return Err(full) };
                 table.push(block);
             }
         }

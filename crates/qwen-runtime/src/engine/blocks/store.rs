@@ -1,7 +1,7 @@
 //! [`BlockStore`]: who owns each block, which blocks can be found by their content, and which one
 //! gives way when there is no other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,7 +40,13 @@ struct Block {
 /// All blocks. Each is either owned, or idle (findable, without an owner), or free.
 pub(super) struct BlockStore {
     blocks: Vec<Block>,
-    free: Vec<BlockId>,
+    /// Blocks of a bundle.
+    bundle: usize,
+    free: BTreeSet<BlockId>,
+    /// How many blocks of each bundle are not free, those that a last, shorter bundle lacks included.
+    taken: Vec<usize>,
+    /// The bundles whose blocks are all free.
+    vacant: BTreeSet<usize>,
     /// From the least recently used on.
     idle: BTreeMap<u64, BlockId>,
     index: HashMap<Arc<Key>, BlockId>,
@@ -49,12 +55,21 @@ pub(super) struct BlockStore {
 }
 
 impl BlockStore {
-    pub(super) fn new(blocks: usize) -> Self {
+    /// `blocks` blocks in bundles of `bundle`.
+    pub(super) fn new(blocks: usize, bundle: usize) -> Self {
         // More blocks than a number of 32 bits counts are not used.
         let count = u32::try_from(blocks).unwrap_or(u32::MAX);
+        let (bundle, len) = (bundle.max(1), count as usize);
+        let mut taken = vec![0; len.div_ceil(bundle)];
+        if let Some(last) = taken.last_mut() {
+            *last = len.next_multiple_of(bundle) - len;
+        }
         Self {
             blocks: (0..count).map(|_| Block::default()).collect(),
-            free: (0..count).rev().map(BlockId::new).collect(),
+            bundle,
+            free: (0..count).map(BlockId::new).collect(),
+            vacant: (0..len / bundle).collect(),
+            taken,
             idle: BTreeMap::new(),
             index: HashMap::new(),
             clock: 0,
@@ -81,11 +96,23 @@ impl BlockStore {
         self.blocks[block.index()].published.as_ref().map(|published| published.content)
     }
 
-    /// A block for one owner, that nobody finds. Where none is free, the content that was not used
-    /// for longest is forgotten.
-    pub(super) fn take(&mut self) -> Option<BlockId> {
-        let block = match self.free.pop() {
-            Some(block) => block,
+    /// A block for one owner, that nobody finds, to be number `number` of a sequence, behind the block `before`. Where
+    /// none is free, the content that was not used for longest is forgotten.
+    ///
+    /// As far as there are places, a sequence has whole bundles, each block in its order, whatever other sequences take
+    /// meanwhile: so attention reads its keys and values from one place on.
+    pub(super) fn take(&mut self, before: Option<BlockId>, number: usize) -> Option<BlockId> {
+        let slot = number % self.bundle;
+        let next = before.filter(|_| slot > 0).map(|before| before.index() / self.bundle * self.bundle + slot);
+        let next = next.map(BlockId::at).filter(|block| self.free.contains(block));
+        let in_vacant = || self.vacant.first().map(|bundle| BlockId::at(bundle * self.bundle + slot));
+        let block = match next.or_else(in_vacant).or_else(|| self.free.first().copied()) {
+            Some(block) => {
+                self.free.remove(&block);
+                self.vacant.remove(&(block.index() / self.bundle));
+                self.taken[block.index() / self.bundle] += 1;
+                block
+            }
             None => {
                 let (_, block) = self.idle.pop_first()?;
                 self.withdraw(block);
@@ -117,7 +144,12 @@ impl BlockStore {
             block.idle_since = self.clock;
             self.idle.insert(self.clock, id);
         } else {
-            self.free.push(id);
+            self.free.insert(id);
+            let bundle = id.index() / self.bundle;
+            self.taken[bundle] -= 1;
+            if self.taken[bundle] == 0 {
+                self.vacant.insert(bundle);
+            }
         }
     }
 
@@ -166,12 +198,15 @@ impl fmt::Debug for BlockStore {
 impl BlockStore {
     /// Checks that every block is in one place only, and every findable one in the index.
     pub(super) fn check(&self) {
-        let free: std::collections::BTreeSet<_> = self.free.iter().collect();
-        assert_eq!(free.len(), self.free.len(), "a block is free twice");
+        for bundle in 0..self.blocks.len() / self.bundle {
+            let taken = (0..self.bundle).filter(|slot| !self.free.contains(&BlockId::at(bundle * self.bundle + slot)));
+            assert_eq!(self.taken[bundle], taken.count(), "bundle {bundle}");
+            assert_eq!(self.vacant.contains(&bundle), self.taken[bundle] == 0, "bundle {bundle}");
+        }
         let mut findable = 0;
         for (id, block) in (0..).map(BlockId::new).zip(&self.blocks) {
             let idle = self.idle.get(&block.idle_since) == Some(&id);
-            assert_eq!(free.contains(&id), block.owners == 0 && block.published.is_none(), "{id:?} is lost");
+            assert_eq!(self.free.contains(&id), block.owners == 0 && block.published.is_none(), "{id:?} is lost");
             assert_eq!(idle, block.owners == 0 && block.published.is_some(), "{id:?} is lost");
             if let Some(published) = &block.published {
                 findable += 1;

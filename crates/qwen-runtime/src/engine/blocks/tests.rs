@@ -16,6 +16,7 @@ use crate::error::RuntimeError;
 
 const BLOCK_LEN: usize = 3;
 const BLOCKS: usize = 9;
+const BUNDLE: usize = 2;
 const MAX_SEQUENCES: usize = 4;
 
 /// What a KV cache holds for the last of `tokens`.
@@ -70,7 +71,7 @@ struct Model {
 impl Model {
     fn new() -> Self {
         Self {
-            pool: BlockPool::new(BLOCKS, BLOCK_LEN, MAX_SEQUENCES),
+            pool: BlockPool::new(BLOCKS, BUNDLE, BLOCK_LEN, MAX_SEQUENCES),
             sequences: BTreeMap::new(),
             cache: vec![[0; BLOCK_LEN]; BLOCKS],
             token_of_row: HashMap::new(),
@@ -260,7 +261,7 @@ fn write(pool: &mut BlockPool, id: SequenceId, tokens: &[TokenId]) -> Vec<BlockC
 
 #[test]
 fn the_last_block_of_the_least_recently_used_chain_gives_way_first() {
-    let mut pool = BlockPool::new(4, 2, 4);
+    let mut pool = BlockPool::new(4, 2, 2, 4);
     let old = pool.allocate().unwrap();
     write(&mut pool, old, &[1, 2, 3, 4]);
     let new = pool.allocate().unwrap();
@@ -277,9 +278,43 @@ fn the_last_block_of_the_least_recently_used_chain_gives_way_first() {
     assert_eq!((cached(&[1, 2, 3, 4, 0]), cached(&[5, 6, 7, 8, 0])), (2, 4));
 }
 
+/// Where the blocks of a sequence lie.
+fn places(pool: &BlockPool, id: SequenceId) -> Vec<usize> {
+    pool.table(id).unwrap().iter().map(|block| block.index()).collect()
+}
+
+#[test]
+fn sequences_that_grow_in_turns_have_bundles_of_their_own_while_there_are_some() {
+    let mut pool = BlockPool::new(11, 4, 1, 4);
+    let [one, two] = [(); 2].map(|()| pool.allocate().unwrap());
+    for token in 0..5 {
+        write(&mut pool, one, &[token]);
+        write(&mut pool, two, &[10 + token]);
+    }
+    // The last bundle has three places only, so that it is nobody's own.
+    assert_eq!((places(&pool, one), places(&pool, two)), (vec![0, 1, 2, 3, 8], vec![4, 5, 6, 7, 9]));
+    pool.free(two).unwrap();
+    write(&mut pool, one, &[5, 6]);
+    assert_eq!(places(&pool, one)[5..], [10, 9], "the place behind, then what was used least recently");
+}
+
+#[test]
+fn who_goes_on_behind_a_shared_beginning_has_the_same_slots_of_another_bundle() {
+    let mut pool = BlockPool::new(16, 4, 1, 4);
+    let one = pool.allocate().unwrap();
+    write(&mut pool, one, &[0, 1, 2, 3, 4, 5, 6]);
+    let two = pool.fork(one, 6).unwrap();
+    write(&mut pool, two, &[7, 8, 9, 10]);
+    assert_eq!(places(&pool, two), [0, 1, 2, 3, 4, 5, 10, 11, 12, 13]);
+    // Places before that are taken when nothing better is left.
+    let three = pool.allocate().unwrap();
+    write(&mut pool, three, &[11, 12, 13, 14, 15]);
+    assert_eq!(places(&pool, three), [7, 8, 9, 14, 15]);
+}
+
 #[test]
 fn of_a_whole_cached_prompt_one_token_is_left_to_compute() {
-    let mut pool = BlockPool::new(4, 2, 4);
+    let mut pool = BlockPool::new(4, 2, 2, 4);
     let first = pool.allocate().unwrap();
     write(&mut pool, first, &[1, 2, 3, 4]);
     assert_eq!(pool.resume(&[1, 2, 3, 4]).unwrap().1, 2);
@@ -289,7 +324,7 @@ fn of_a_whole_cached_prompt_one_token_is_left_to_compute() {
 
 #[test]
 fn a_shared_block_is_copied_by_whoever_writes_first() {
-    let mut pool = BlockPool::new(8, 4, 4);
+    let mut pool = BlockPool::new(8, 2, 4, 4);
     let one = pool.allocate().unwrap();
     write(&mut pool, one, &[1, 2, 3, 4, 5]);
     let two = pool.fork(one, 5).unwrap();
@@ -306,7 +341,7 @@ fn a_shared_block_is_copied_by_whoever_writes_first() {
 
 #[test]
 fn tokens_without_reserved_room_are_refused() {
-    let mut pool = BlockPool::new(2, 4, 2);
+    let mut pool = BlockPool::new(2, 2, 4, 2);
     let one = pool.allocate().unwrap();
     assert!(matches!(pool.append(one, &[1]), Err(RuntimeError::InvalidStep(_))));
     write(&mut pool, one, &[1, 2]);
@@ -318,7 +353,7 @@ fn tokens_without_reserved_room_are_refused() {
 
 #[test]
 fn nothing_shows_the_tokens() {
-    let mut pool = BlockPool::new(2, 2, 2);
+    let mut pool = BlockPool::new(2, 2, 2, 2);
     let one = pool.allocate().unwrap();
     write(&mut pool, one, &[77_777, 88_888]);
     let shown = format!("{pool:?}");

@@ -24,7 +24,7 @@ use super::{Capacity, Engine, Logits, LogitsAt, SequenceId, SequenceStep};
 use crate::TokenId;
 use crate::checkpoint::{Architecture, Checkpoint};
 use crate::error::RuntimeError;
-use kernels::{BLOCK_LEN, Detected, Elementwise, MAX_HEAD, ROWS, Team};
+use kernels::{BLOCK_LEN, Detected, Elementwise, MAX_HEAD, ROWS, RUN, Team};
 use kv_cache::KvCache;
 use loader::Loader;
 use model::{FlatBatch, Model};
@@ -80,7 +80,7 @@ impl CpuEngine {
         let model = Model::load(loader, Elementwise(kernels))?;
         let blocks = config.kv_tokens.div_ceil(BLOCK_LEN);
         let cache = KvCache::new(&architecture, config.kv_type, blocks)?;
-        let pool = BlockPool::new(blocks, BLOCK_LEN, config.max_sequences);
+        let pool = BlockPool::new(blocks, RUN, BLOCK_LEN, config.max_sequences);
         tracing::info!(kernels = %kernels.set(), threads = config.threads, kv = %config.kv_type, "cpu engine loaded");
         let logits = LogitsBuffer::default();
         Ok(Self { architecture, config, kernels, team, model, pool, cache, logits })

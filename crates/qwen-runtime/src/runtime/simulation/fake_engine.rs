@@ -58,6 +58,9 @@ pub(super) struct Cache {
     rng: ChaCha8Rng,
 }
 
+/// Blocks that a sequence has beside each other, where there is room.
+const BUNDLE: usize = 4;
+
 pub(super) struct FakeEngine {
     architecture: Architecture,
     config: FakeConfig,
@@ -67,7 +70,7 @@ pub(super) struct FakeEngine {
 impl FakeEngine {
     pub(super) fn new(architecture: Architecture, config: FakeConfig) -> (Self, Arc<Mutex<Cache>>) {
         let cache = Arc::new(Mutex::new(Cache {
-            pool: BlockPool::new(config.blocks, config.block_len, config.max_sequences),
+            pool: BlockPool::new(config.blocks, BUNDLE, config.block_len, config.max_sequences),
             rows: vec![0; config.blocks * config.block_len],
             sequences: BTreeMap::new(),
             time: Duration::ZERO,
