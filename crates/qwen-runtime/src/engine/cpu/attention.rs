@@ -113,18 +113,22 @@ pub(super) fn attend(
     });
     drop((attended, gathered, marks));
     let Buffers { attended, gathered, marks, activations, .. } = buffers;
-    pass.rows(activations, input, &|token, row| {
-        for (head, to) in row.chunks_exact_mut(row_len).enumerate() {
-            let spans = plan.spans[token].clone();
+    pass.fill(activations, input, &|token, mut column, mut values| {
+        let spans = &plan.spans[token];
+        while !values.is_empty() {
+            let (query, at) = (column / dim, column % dim);
+            let len = (dim - at).min(values.len());
+            let (to, others) = values.split_at_mut(len);
+            let (head, query) = (query / group, query % group);
+            (column, values) = (column + len, others);
             if spans.is_empty() {
-                to.copy_from_slice(&attended[(head * batch_rows + token) * row_len..][..row_len]);
+                let row = &attended[(head * batch_rows + token) * row_len..];
+                to.copy_from_slice(&row[query * dim + at..][..len]);
                 continue;
             }
-            for (query, to) in to.chunks_exact_mut(dim).enumerate() {
-                let places = spans.clone().map(|number| (number * kv_heads + head) * group + query);
-                let parts = places.map(|place| (&gathered[place * dim..][..dim], marks[place]));
-                combine(set, parts, to);
-            }
+            let places = spans.clone().map(|number| (number * kv_heads + head) * group + query);
+            let parts = places.map(|place| (&gathered[place * dim + at..][..len], marks[place]));
+            combine(set, parts, to);
         }
     });
 }

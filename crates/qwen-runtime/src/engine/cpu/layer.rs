@@ -62,23 +62,26 @@ impl DecoderLayer {
         Self::add_product(pass, &self.down, buffers);
     }
 
-    /// Query, key and value of all tokens.
+    /// Query, key and value of all tokens, one kv head after another, so that a thread mostly has the heads that it
+    /// appends and attends to later.
     fn project(&self, pass: &mut Pass<'_>, buffers: &mut Buffers) {
+        let Architecture { kv_heads, .. } = *pass.architecture;
         let (set, tokens, weights) = (pass.elementwise, pass.tokens(), pass.weights);
-        let groups = self.projections.each_ref().map(|linear| linear.weight.groups());
+        // Of each head.
+        let groups = self.projections.each_ref().map(|linear| linear.weight.groups() / kv_heads);
         let total: usize = groups.iter().sum();
         let stride = tile_stride(tokens);
-        let out = Chunks::new(buffers.projected.room(total * stride), stride);
+        let out = Chunks::new(buffers.projected.room(kv_heads * total * stride), stride);
         let activations = &buffers.activations;
-        pass.team.run(total, &|range| {
+        pass.team.run(kv_heads * total, &|range| {
             let products = range.map(|task| {
-                let mut index = task;
+                let (head, mut index) = (task / total, task % total);
                 let mut which = 0;
                 while index >= groups[which] {
                     index -= groups[which];
                     which += 1;
                 }
-                let linear = &self.projections[which];
+                let (linear, index) = (&self.projections[which], head * groups[which] + index);
                 let out = &mut out.take(task)[..tokens * ROWS];
                 linear.start(index, out);
                 (linear.weight.group(weights, index), out)
@@ -93,10 +96,13 @@ impl DecoderLayer {
         let Architecture { heads, kv_heads, head_dim, .. } = *pass.architecture;
         let (set, eps, tokens, group) = (pass.elementwise, pass.eps(), pass.tokens(), heads / kv_heads);
         let scale = 1.0 / (head_dim as f32).sqrt();
-        // Heads follow each other: those of queries, then of keys, then of values.
         let (projected, stride) = (&buffers.projected, tile_stride(tokens));
         let head_len = head_dim / ROWS * stride;
-        let tiles = |head: usize| Tiles { values: &projected[head * head_len..][..head_len], stride };
+        // Of each kv head its queries, its key and its value follow each other.
+        let tiles = |head: usize, index: usize| {
+            let place = head * (group + 2) + index;
+            Tiles { values: &projected[place * head_len..][..head_len], stride }
+        };
         let rows = Chunks::new(buffers.queries.room(heads * head_dim * tokens), group * head_dim * tokens);
         let blocks = cache.heads_mut(self.index);
         let (rotary, sequences) = (pass.rotary, pass.sequences);
@@ -108,13 +114,13 @@ impl DecoderLayer {
                     for (sequence, token) in sequences.iter().flat_map(|s| (0..s.tokens).map(move |token| (s, token))) {
                         let (position, row) = (sequence.past + token, sequence.row + token);
                         let turn = rotary.at(position);
-                        set.gather(tiles(heads + head), row, &mut key);
+                        set.gather(tiles(head, group), row, &mut key);
                         set.rotate(&mut key, Norm { weight: &self.key_norm, eps }, turn, 1.0);
-                        set.gather(tiles(heads + kv_heads + head), row, &mut value);
+                        set.gather(tiles(head, group + 1), row, &mut value);
                         write(sequence.table[position / BLOCK_LEN] as usize, position % BLOCK_LEN, &key, &value);
                         let queries = rows[row * group * head_dim..].chunks_exact_mut(head_dim).take(group);
                         for (index, query) in queries.enumerate() {
-                            set.gather(tiles(head * group + index), row, query);
+                            set.gather(tiles(head, index), row, query);
                             set.rotate(query, Norm { weight: &self.query_norm, eps }, turn, scale);
                         }
                     }
@@ -155,8 +161,8 @@ impl DecoderLayer {
         drop(out);
         let gated = Tiles { values: &buffers.gated, stride };
         let linear = &self.down;
-        pass.rows(&mut buffers.activations, linear.input(), &|token, row| {
-            set.gather(gated, token, row);
+        pass.fill(&mut buffers.activations, linear.input(), &|token, first, values| {
+            set.gather(gated.from(first), token, values);
         });
     }
 

@@ -51,7 +51,7 @@ pub(super) struct Pass<'a> {
 pub(super) struct Buffers {
     /// The residual stream, tiles `[hidden / 16][token][16]`.
     pub(super) x: Lines,
-    /// Query, key and value projections, tiles.
+    /// Query, key and value projections, tiles; of each kv head its queries, its key and its value.
     pub(super) projected: Lines,
     /// `[kv head][token][query head of it][head_dim]`
     pub(super) queries: Lines,
@@ -99,25 +99,32 @@ impl Pass<'_> {
         self.architecture.rms_norm_eps as f32
     }
 
-    /// Fills the activations of all tokens, each row by `write`.
-    pub(super) fn rows(
+    /// Fills the activations of all tokens in parts: `write` is given a token, a column of it, and room for the values
+    /// from there on. All tokens of a part follow each other, so that a thread mostly has the columns that it made.
+    pub(super) fn fill(
         &mut self,
         activations: &mut Activations,
         (columns, precision): (usize, Precision),
-        write: &(dyn Fn(usize, &mut [f32]) + Sync),
+        write: &(dyn Fn(usize, usize, &mut [f32]) + Sync),
     ) {
-        let tokens = self.tokens();
-        let set = self.elementwise.0;
+        let (set, tokens) = (self.elementwise.0, self.tokens());
         let rows = activations.rows(tokens, columns, precision);
-        self.team.run(tokens, &|range| range.for_each(|token| rows.fill(set, token, |row| write(token, row))));
+        self.team.run(rows.parts() * tokens, &|range| {
+            for task in range {
+                let (part, token) = (task / tokens, task % tokens);
+                rows.fill_part(set, token, part, |first, values| write(token, first, values));
+            }
+        });
     }
 
     /// The residual stream, normed, as activations.
     pub(super) fn normalize(&mut self, buffers: &mut Buffers, weight: &[f32], precision: Precision) {
-        let x = Tiles { values: &buffers.x, stride: tile_stride(self.tokens()) };
+        let tokens = self.tokens();
+        let x = Tiles { values: &buffers.x, stride: tile_stride(tokens) };
         let (set, norm) = (self.elementwise, Norm { weight, eps: self.eps() });
-        self.rows(&mut buffers.activations, (weight.len(), precision), &|token, row| {
-            set.normalize(x, token, norm, row);
+        let rows = buffers.activations.rows(tokens, weight.len(), precision);
+        self.team.run(tokens, &|range| {
+            range.for_each(|token| rows.fill(set.0, token, |row| set.normalize(x, token, norm, row)));
         });
     }
 }

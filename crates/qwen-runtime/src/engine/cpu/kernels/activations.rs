@@ -3,7 +3,7 @@
 use super::lines::Lines;
 use super::set::Detected;
 use super::simd::ROWS;
-use super::team::{Chunks, Column, Columns};
+use super::team::Chunks;
 use super::{SMALL, SUPER};
 
 /// What the weights that the activations meet need of them.
@@ -121,18 +121,18 @@ fn sum(values: &[i8]) -> i32 {
     values.iter().map(|&value| i32::from(value)).sum()
 }
 
-/// Rows of activations, as floats and quantized. Blocks of the same columns lie together, since a product reads those
-/// of several tokens at once: from one place on, at distances that are known when it is compiled.
+/// Rows of activations, as floats and quantized, in parts of 256 columns. Blocks of the same columns lie together, since a
+/// product reads those of several tokens at once: from one place on, at distances that are known when it is compiled.
 #[derive(Debug, Default)]
 pub(crate) struct Activations {
     tokens: usize,
     columns: usize,
     precision: Precision,
-    /// `[token][columns]`
+    /// `[token][parts * 256]`
     floats: Lines,
-    /// `[columns / 256][token]`
+    /// `[part][token]`
     supers: Vec<Q8Super>,
-    /// `[columns / 256][token]`
+    /// `[part][token]`
     smalls: Vec<Q8Smalls>,
 }
 
@@ -155,10 +155,12 @@ impl Activations {
         assert!(columns.is_multiple_of(block), "{columns} columns are no whole blocks of {block}");
         let blocks = tokens * columns.div_ceil(SUPER);
         ActivationRows {
-            floats: Chunks::new(self.floats.room(tokens * columns), columns),
-            supers: Columns::new(room(&mut self.supers, precision.supers.of(blocks)), tokens),
-            smalls: Columns::new(room(&mut self.smalls, precision.smalls.of(blocks)), tokens),
+            tokens,
+            columns,
             precision,
+            floats: Chunks::new(self.floats.room(blocks * SUPER), SUPER),
+            supers: Chunks::new(room(&mut self.supers, precision.supers.of(blocks)), 1),
+            smalls: Chunks::new(room(&mut self.smalls, precision.smalls.of(blocks)), 1),
         }
     }
 
@@ -170,12 +172,12 @@ impl Activations {
         self.columns
     }
 
-    /// `[token][columns]`
-    pub(super) fn floats(&self) -> *const f32 {
-        self.floats.as_ptr()
+    /// `[token][columns]`, and how far apart tokens are.
+    pub(super) fn floats(&self) -> (*const f32, usize) {
+        (self.floats.as_ptr(), self.columns.next_multiple_of(SUPER))
     }
 
-    /// `[columns / 256][token]`
+    /// `[part][token]`
     ///
     /// # Panics
     /// When they were not asked for.
@@ -184,7 +186,7 @@ impl Activations {
         self.supers.as_ptr()
     }
 
-    /// `[columns / 256][token]`
+    /// `[part][token]`
     ///
     /// # Panics
     /// When they were not asked for.
@@ -196,34 +198,53 @@ impl Activations {
 
 /// Rows to be filled, by any threads.
 pub(crate) struct ActivationRows<'a> {
-    floats: Chunks<'a, f32>,
-    supers: Columns<'a, Q8Super>,
-    smalls: Columns<'a, Q8Smalls>,
+    tokens: usize,
+    columns: usize,
     precision: Precision,
+    floats: Chunks<'a, f32>,
+    supers: Chunks<'a, Q8Super>,
+    smalls: Chunks<'a, Q8Smalls>,
 }
 
 impl ActivationRows<'_> {
-    /// Has `write` write the row of a token, and quantizes it as needed. Each row is filled once.
+    /// Parts of 256 columns, the last one perhaps of fewer.
+    pub(crate) fn parts(&self) -> usize {
+        self.columns.div_ceil(SUPER)
+    }
+
+    /// Has `write` write the row of a token, and quantizes it as needed. Each part of a row is filled once.
     pub(crate) fn fill(&self, set: Detected, token: usize, write: impl FnOnce(&mut [f32])) {
-        let row = self.floats.take(token);
+        let row = &mut self.floats.take_run(token * self.parts(), self.parts())[..self.columns];
         write(row);
+        for (part, values) in row.chunks(SUPER).enumerate() {
+            self.quantize(set, token, part, values);
+        }
+    }
+
+    /// The same for one part of it: `write` is given the part's first column, too.
+    pub(crate) fn fill_part(&self, set: Detected, token: usize, part: usize, write: impl FnOnce(usize, &mut [f32])) {
+        let first = part * SUPER;
+        let values = &mut self.floats.take(token * self.parts() + part)[..SUPER.min(self.columns - first)];
+        write(first, values);
+        self.quantize(set, token, part, values);
+    }
+
+    fn quantize(&self, set: Detected, token: usize, part: usize, values: &[f32]) {
+        let block = part * self.tokens + token;
         // SAFETY: the set was detected; slices check themselves.
         unsafe {
             if self.precision.supers == Need::Yes {
-                quantize::<Q8Super>(set, row, self.supers.take(token));
+                quantize::<Q8Super>(set, values, &mut self.supers.take(block)[0]);
             }
             if self.precision.smalls == Need::Yes {
-                quantize::<Q8Smalls>(set, row, self.smalls.take(token));
+                quantize::<Q8Smalls>(set, values, &mut self.smalls.take(block)[0]);
             }
         }
     }
 }
 
 kernel! {
-    /// Fills a token's blocks with its row.
-    unsafe fn quantize<S, B: Q8Block>(row: &[f32], blocks: Column<'_, B>) {
-        for (row, block) in row.chunks(SUPER).zip(blocks) {
-            block.fill(row);
-        }
+    unsafe fn quantize<S, B: Q8Block>(values: &[f32], block: &mut B) {
+        block.fill(values);
     }
 }

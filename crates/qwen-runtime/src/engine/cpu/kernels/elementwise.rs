@@ -18,6 +18,13 @@ pub(crate) struct Tiles<'a> {
     pub(crate) stride: usize,
 }
 
+impl Tiles<'_> {
+    /// Those from a column on, the first one of a group.
+    pub(crate) fn from(self, column: usize) -> Self {
+        Self { values: &self.values[column / ROWS * self.stride..], ..self }
+    }
+}
+
 /// Floats from one group's tile to the next: a cache line more than `tokens` take, so that a
 /// token's parts do not all fall into the same few places of the cache.
 pub(crate) const fn tile_stride(tokens: usize) -> usize {

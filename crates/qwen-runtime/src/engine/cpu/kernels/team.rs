@@ -1,7 +1,9 @@
 //! [`Team`]: threads that stay, and share the tasks of one operation after another.
 //!
 //! Between operations they look for work for some microseconds and then sleep, so that an idle
-//! engine uses no processor. Who does which task is left to chance; no result depends on it.
+//! engine uses no processor. A thread begins with its own share of the tasks, the same in each operation of as many
+//! parts: so it mostly finds what it needs in its own caches. Who is ready first helps the others; no result depends on
+//! who did what.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -26,17 +28,55 @@ type Work<'a> = dyn Fn(Range<usize>) + Sync + 'a;
 
 struct Job {
     work: *const Work<'static>,
-    tasks: usize,
-    threads: usize,
 }
 
-impl Job {
-    /// How many tasks are taken at once when `left` are left: many at first, so that a thread reads
-    /// a long stretch of memory, and few at the end, so that none waits long for another. Mostly
-    /// even numbers, for kernels that do two tasks at a time.
-    fn share(&self, left: usize) -> usize {
-        let share = left * 3 / (4 * self.threads);
-        if share < 2 { 1 } else { share.next_multiple_of(2) }
+/// The tasks of a thread that nobody has begun: the first one and the end, in one number, so that no thread sees one
+/// without the other. On a cache line of its own, since it is mostly one thread that looks at it.
+#[derive(Default)]
+#[repr(align(64))]
+struct Queue(AtomicU64);
+
+impl Queue {
+    fn fill(&self, tasks: Range<usize>) {
+        self.0.store(Self::pack(tasks), Ordering::Relaxed);
+    }
+
+    const fn pack(tasks: Range<usize>) -> u64 {
+        (tasks.start as u64) << 32 | tasks.end as u64
+    }
+
+    /// Takes a part of those that are left: `split` says which, and what is left then.
+    fn take(&self, split: impl Fn(Range<usize>) -> [Range<usize>; 2]) -> Option<Range<usize>> {
+        let mut now = self.0.load(Ordering::Relaxed);
+        loop {
+            let left = (now >> 32) as usize..(now & 0xffff_ffff) as usize;
+            if left.is_empty() {
+                return None;
+            }
+            let [taken, rest] = split(left);
+            match self.0.compare_exchange_weak(now, Self::pack(rest), Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Some(taken),
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    /// Some for the thread itself: many at first, so that it reads a long stretch of memory, and few at the end, so that
+    /// others can help. Mostly even numbers, for kernels that do two tasks at a time.
+    fn first(&self) -> Option<Range<usize>> {
+        self.take(|Range { start, end }| {
+            let share = (end - start) * 3 / 4;
+            let middle = start + if share < 2 { 1 } else { share.next_multiple_of(2) };
+            [start..middle, middle..end]
+        })
+    }
+
+    /// Some for another thread: half of them, those that the thread itself would come to last.
+    fn last(&self) -> Option<Range<usize>> {
+        self.take(|Range { start, end }| {
+            let middle = start + (end - start) / 2;
+            [middle..end, start..middle]
+        })
     }
 }
 
@@ -44,8 +84,8 @@ struct Shared {
     state: AtomicU64,
     /// The job; good while the state is open or a thread is at work.
     job: AtomicPtr<Job>,
-    /// The next task.
-    next: AtomicUsize,
+    /// One for each thread, the caller's first.
+    queues: Box<[Queue]>,
     sleepers: AtomicUsize,
     sleep: Mutex<()>,
     wake: Condvar,
@@ -72,7 +112,7 @@ impl Team {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
             job: AtomicPtr::new(std::ptr::null_mut()),
-            next: AtomicUsize::new(0),
+            queues: (0..threads.max(1)).map(|_| Queue::default()).collect(),
             sleepers: AtomicUsize::new(0),
             sleep: Mutex::new(()),
             wake: Condvar::new(),
@@ -82,7 +122,7 @@ impl Team {
         let mut team = Self { shared, threads: Vec::new() };
         for index in 1..threads {
             let shared = Arc::clone(&team.shared);
-            let thread = thread::Builder::new().name(format!("qwen-cpu-{index}")).spawn(move || shared.serve())?;
+            let thread = thread::Builder::new().name(format!("qwen-cpu-{index}")).spawn(move || shared.serve(index))?;
             team.threads.push(thread);
         }
         Ok(team)
@@ -92,8 +132,8 @@ impl Team {
         self.threads.len() + 1
     }
 
-    /// Does tasks `0..tasks`, each once, and returns when all are done. Neighbours are taken several
-    /// at once; a thread that comes late takes fewer.
+    /// Does tasks `0..tasks`, each once, and returns when all are done. Neighbours are done by one thread, several at
+    /// once.
     pub(crate) fn run(&mut self, tasks: usize, work: &Work<'_>) {
         if tasks <= 1 || self.threads.is_empty() {
             if tasks > 0 {
@@ -104,9 +144,13 @@ impl Team {
         // SAFETY: the lifetime is lengthened for the threads' sake; none of them touches the job
         // after this function has seen the state closed and nobody at work.
         let work: &Work<'static> = unsafe { std::mem::transmute::<&Work<'_>, &Work<'static>>(work) };
-        let mut job = Job { work, tasks, threads: self.threads() };
+        let mut job = Job { work };
         let shared = &*self.shared;
-        shared.next.store(0, Ordering::Relaxed);
+        let threads = shared.queues.len();
+        assert!(u32::try_from(tasks).is_ok(), "{tasks} tasks");
+        for (index, queue) in shared.queues.iter().enumerate() {
+            queue.fill(tasks * index / threads..tasks * (index + 1) / threads);
+        }
         shared.job.store(&raw mut job, Ordering::Relaxed);
         let before = shared.state.load(Ordering::Relaxed);
         debug_assert_eq!(before & (AT_WORK | OPEN), 0);
@@ -117,7 +161,7 @@ impl Team {
             drop(shared.sleep.lock().unwrap_or_else(PoisonError::into_inner));
             shared.wake.notify_all();
         }
-        let own = catch_unwind(AssertUnwindSafe(|| shared.work_on(&job)));
+        let own = catch_unwind(AssertUnwindSafe(|| shared.work_on(&job, 0)));
         shared.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut looks = 0;
         while shared.state.load(Ordering::Acquire) & AT_WORK != 0 {
@@ -141,18 +185,23 @@ fn pause(looks: &mut u32) {
 }
 
 impl Shared {
-    fn work_on(&self, job: &Job) {
-        let end = |first: usize| first + job.share(job.tasks - first);
-        let take = |first: usize| (first < job.tasks).then(|| end(first));
-        while let Ok(first) = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
-            // SAFETY: the job's closure lives while a thread is at work.
-            let work = unsafe { &*job.work };
-            work(first..end(first));
+    /// Does the tasks of the thread number `own`, then those that others have left.
+    fn work_on(&self, job: &Job, own: usize) {
+        // SAFETY: the job's closure lives while a thread is at work.
+        let work = unsafe { &*job.work };
+        let (before, others) = self.queues.split_at(own);
+        while let Some(tasks) = others[0].first() {
+            work(tasks);
+        }
+        for queue in others[1..].iter().chain(before) {
+            while let Some(tasks) = queue.last() {
+                work(tasks);
+            }
         }
     }
 
     /// A thread's life.
-    fn serve(&self) {
+    fn serve(&self, own: usize) {
         let mut last = 0;
         while let Some(state) = self.wait(last) {
             last = state & !(AT_WORK | OPEN);
@@ -166,7 +215,7 @@ impl Shared {
             }
             // SAFETY: this thread is counted at work on an open job.
             let job = unsafe { &*self.job.load(Ordering::Relaxed) };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work_on(job))) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work_on(job, own))) {
                 *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
             }
             self.state.fetch_sub(1, Ordering::AcqRel);
@@ -251,56 +300,6 @@ impl<'a, T> Chunks<'a, T> {
     }
 }
 
-/// A matrix `[row][column]` of which each column can be taken once, by any thread.
-pub(crate) struct Columns<'a, T> {
-    start: *mut T,
-    rows: usize,
-    taken: Box<[AtomicBool]>,
-    slice: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: a column is given to one thread only, which may be any that may have a `T`.
-unsafe impl<T: Send> Sync for Columns<'_, T> {}
-
-/// The elements of a column, from the first row to the last.
-pub(crate) struct Column<'a, T> {
-    next: *mut T,
-    left: usize,
-    width: usize,
-    slice: PhantomData<&'a mut T>,
-}
-
-impl<'a, T> Columns<'a, T> {
-    /// Rows of `width` elements.
-    pub(crate) fn new(slice: &'a mut [T], width: usize) -> Self {
-        let rows = slice.len() / width.max(1);
-        let taken = (0..width).map(|_| AtomicBool::new(false)).collect();
-        Self { start: slice.as_mut_ptr(), rows, taken, slice: PhantomData }
-    }
-
-    /// Column number `index`.
-    ///
-    /// # Panics
-    /// When it is taken a second time, or is none of the columns.
-    pub(crate) fn take(&self, index: usize) -> Column<'a, T> {
-        assert!(!self.taken[index].swap(true, Ordering::Relaxed), "column {index} is taken twice");
-        Column { next: self.start.wrapping_add(index), left: self.rows, width: self.taken.len(), slice: PhantomData }
-    }
-}
-
-impl<'a, T> Iterator for Column<'a, T> {
-    type Item = &'a mut T;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<&'a mut T> {
-        self.left = self.left.checked_sub(1)?;
-        let next = self.next;
-        self.next = next.wrapping_add(self.width);
-        // SAFETY: each row of the slice has this column, which was given to nobody else, and comes once.
-        Some(unsafe { &mut *next })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,6 +324,32 @@ mod tests {
     }
 
     #[test]
+    fn each_thread_begins_with_its_own_share() {
+        let mut team = Team::new(4).unwrap();
+        for _ in 0..100 {
+            let (here, barrier) = (Mutex::new(Vec::new()), std::sync::Barrier::new(4));
+            team.run(4, &|range| {
+                // Nobody can help another before all have begun.
+                barrier.wait();
+                here.lock().unwrap().push((range, thread::current().name().map(str::to_owned)));
+            });
+            let here = here.into_inner().unwrap();
+            for index in 1..4 {
+                assert!(here.contains(&(index..index + 1, Some(format!("qwen-cpu-{index}")))), "{here:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_queue_gives_its_tasks_from_either_end() {
+        let queue = Queue::default();
+        assert_eq!((queue.first(), queue.last()), (None, None));
+        queue.fill(10..30);
+        let taken = [queue.first(), queue.last(), queue.first(), queue.last(), queue.last(), queue.last()];
+        assert_eq!(taken, [Some(10..26), Some(28..30), Some(26..27), Some(27..28), None, None]);
+    }
+
+    #[test]
     fn a_panic_comes_back_to_the_caller_and_the_team_goes_on() {
         let mut team = Team::new(3).unwrap();
         let failed = catch_unwind(AssertUnwindSafe(|| {
@@ -345,15 +370,5 @@ mod tests {
         assert_eq!((parts.take(0).len(), parts.take(2).len()), (4, 2));
         assert!(catch_unwind(AssertUnwindSafe(|| parts.take(0))).is_err());
         assert!(catch_unwind(AssertUnwindSafe(|| parts.take(3))).is_err());
-    }
-
-    #[test]
-    fn a_column_is_taken_once_and_has_an_element_of_each_row() {
-        let mut data: Vec<usize> = (0..12).collect();
-        let columns = Columns::new(&mut data, 4);
-        assert!(columns.take(3).map(|element| *element).eq([3, 7, 11]));
-        assert!(catch_unwind(AssertUnwindSafe(|| columns.take(3).count())).is_err());
-        assert!(catch_unwind(AssertUnwindSafe(|| columns.take(4).count())).is_err());
-        assert_eq!(Columns::new(&mut [0_u8; 0], 4).take(1).count(), 0);
     }
 }

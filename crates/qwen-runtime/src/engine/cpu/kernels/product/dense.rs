@@ -57,12 +57,13 @@ pub(in super::super) unsafe fn dense_tile<S: Simd, W: Dense, const LINES: usize,
 const AHEAD: usize = 2048;
 
 kernel! {
-    /// Adds a dense group `[column][16 rows]` times `tokens` columns of activations `[token][columns]`
-    /// to `out`, `[token][16 rows]`. Sums of 256 columns are made apart, as quantized ones are.
+    /// Adds a dense group `[column][16 rows]` times `tokens` rows of activations, `x_stride` apart, to `out`,
+    /// `[token][16 rows]`. Sums of 256 columns are made apart, as quantized ones are.
     unsafe fn dense_product<S, W: Dense>(
         group: *const W::Stored,
         columns: usize,
         x: *const f32,
+        x_stride: usize,
         tokens: usize,
         out: *mut f32,
     ) {
@@ -74,14 +75,14 @@ kernel! {
                 while token < tokens {
                     let tile = (tokens - token).min(S::COLUMNS);
                     for lane in (0..ROWS).step_by(S::LANES) {
-                        let (at, x) = (group.add(column * ROWS + lane), x.add(token * columns + column));
+                        let (at, x) = (group.add(column * ROWS + lane), x.add(token * x_stride + column));
                         let w = DenseWeights { at, stride: ROWS, len, ahead: at.wrapping_add(AHEAD) };
                         with_columns!(tile, N => {
                             // The first tile of the first lanes asks for all.
                             let sums = if token + lane == 0 {
-                                dense_tile::<S, W, 2, N>([S::splat(0.0); N], w, x, columns)
+                                dense_tile::<S, W, 2, N>([S::splat(0.0); N], w, x, x_stride)
                             } else {
-                                dense_tile::<S, W, 0, N>([S::splat(0.0); N], w, x, columns)
+                                dense_tile::<S, W, 0, N>([S::splat(0.0); N], w, x, x_stride)
                             };
                             for (n, sum) in sums.into_iter().enumerate() {
                                 let to = out.add((token + n) * ROWS + lane);

@@ -121,16 +121,16 @@ impl<'a> RowGroup<'a> {
         self.check(activations, out);
         let (columns, tokens) = (activations.columns(), activations.tokens());
         let (group, out) = (self.bytes.as_ptr(), out.as_mut_ptr());
-        let x = activations.floats();
+        let (x, stride) = activations.floats();
         let (supers, smalls) = (|| activations.supers(), || activations.smalls());
         let ahead = self.ahead(set, tokens);
         // SAFETY: the lengths were just compared, and `Activations::rows` made room for as many tokens and columns of
         // what was asked for. Dense groups may stand at any address, since vectors are loaded from any.
         unsafe {
             match self.dtype {
-                StoredType::F32 => dense_product::<F32>(set, group.cast(), columns, x, tokens, out),
-                StoredType::F16 => dense_product::<F16>(set, group.cast(), columns, x, tokens, out),
-                StoredType::BF16 => dense_product::<BF16>(set, group.cast(), columns, x, tokens, out),
+                StoredType::F32 => dense_product::<F32>(set, group.cast(), columns, x, stride, tokens, out),
+                StoredType::F16 => dense_product::<F16>(set, group.cast(), columns, x, stride, tokens, out),
+                StoredType::BF16 => dense_product::<BF16>(set, group.cast(), columns, x, stride, tokens, out),
                 StoredType::Q4K => super_product::<Q4K>(set, group, columns, supers(), tokens, ahead, out),
                 StoredType::Q5K => super_product::<Q5K>(set, group, columns, supers(), tokens, ahead, out),
                 StoredType::Q6K => super_product::<Q6K>(set, group, columns, supers(), tokens, ahead, out),
