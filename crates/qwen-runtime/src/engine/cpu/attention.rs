@@ -7,8 +7,8 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use super::kernels::{Chunks, Detected, Mark, Precision, SPAN_LEN, Shape, finish, merge};
-use super::kv_cache::{KvCache, Output, Rows};
+use super::kernels::{BLOCK_LEN, Chunks, Detected, Mark, Precision, SPAN_LEN, Shape, finish, merge};
+use super::kv_cache::{Head, KvCache, Output, Rows};
 use super::pass::{Buffers, Pass, SequenceRows};
 use crate::checkpoint::Architecture;
 
@@ -96,8 +96,14 @@ pub(super) fn attend(
     // All tasks of a head, then those of the next: so neighbours are long and short ones.
     let count = plan.tasks.len();
     pass.team.run(kv_heads * count, &|range| {
-        for index in range {
+        let place = |index: usize| {
             let (head, task) = (index / count, &plan.tasks[index % count]);
+            (head, task, &sequences[task.sequence].table[..])
+        };
+        for index in range.clone() {
+            let (head, task, table) = place(index);
+            let (next_head, next_task, next_table) = place((index + 1).min(range.end - 1));
+            let next_table = &next_table[next_task.span.map_or(0, |(start, _)| start / BLOCK_LEN)..];
             let row = head * batch_rows + task.row;
             let out = match task.span {
                 None => Output::Finished(attended.take_run(row, task.tokens)),
@@ -108,7 +114,8 @@ pub(super) fn attend(
             };
             let shape = Shape { dim, group, past: task.past, tokens: task.tokens };
             let queries = &queries[row * row_len..][..task.tokens * row_len];
-            cache.attend((layer, head), &sequences[task.sequence].table, set, Rows { shape, queries, out });
+            let heads = [Head { head, table }, Head { head: next_head, table: next_table }];
+            cache.attend(layer, heads, set, Rows { shape, queries, out });
         }
     });
     drop((attended, gathered, marks));

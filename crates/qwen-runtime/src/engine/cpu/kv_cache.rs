@@ -80,14 +80,22 @@ impl KvCache {
         }
     }
 
-    /// Attention of one head of a layer to the blocks of `table`.
-    pub(super) fn attend(&self, place: (usize, usize), table: &[u32], set: Detected, rows: Rows<'_>) {
+    /// Attention of one head of a layer to the blocks of a sequence, after which comes that of `next`.
+    pub(super) fn attend(&self, layer: usize, [head, next]: [Head<'_>; 2], set: Detected, rows: Rows<'_>) {
         match self {
-            Self::F16(layers) => rows.attend(set, &layers.head(place, table)),
-            Self::F32(layers) => rows.attend(set, &layers.head(place, table)),
-            Self::Q8(layers) => rows.attend(set, &layers.head(place, table)),
+            Self::F16(layers) => rows.attend(set, &layers.attention(layer, head, next)),
+            Self::F32(layers) => rows.attend(set, &layers.attention(layer, head, next)),
+            Self::Q8(layers) => rows.attend(set, &layers.attention(layer, head, next)),
         }
     }
+}
+
+/// One head of a sequence.
+#[derive(Clone, Copy)]
+pub(super) struct Head<'a> {
+    pub(super) head: usize,
+    /// The sequence's blocks.
+    pub(super) table: &'a [u32],
 }
 
 /// Query rows `[token][query head][dim]` and the results that they get.
@@ -150,11 +158,11 @@ impl<K: KvFormat> Layers<K> {
         LayerMut { parts, kv_heads: self.kv_heads }
     }
 
-    fn head<'a>(&'a self, (layer, head): (usize, usize), table: &'a [u32]) -> Attention<'a, K> {
+    fn attention<'a>(&'a self, layer: usize, head: Head<'a>, next: Head<'a>) -> Attention<'a, K> {
         let stride = self.stride();
         let len = self.bundles * stride;
-        let bundles = &self.memory[layer * len..][..len][head * self.layout.len()..];
-        Attention { bundles, stride, table }
+        let bundles = |head: usize| &self.memory[layer * len..][..len][head * self.layout.len()..];
+        Attention { bundles: bundles(head.head), stride, table: head.table, next: (bundles(next.head), next.table) }
     }
 }
 

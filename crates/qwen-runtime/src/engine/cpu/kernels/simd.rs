@@ -96,4 +96,6 @@ pub(crate) trait Simd {
 
     /// Asks for a cache line; any address is allowed.
     unsafe fn prefetch(from: *const u8);
+    /// The same, but no nearer than the second-level cache: of what is read soon, the first one keeps more.
+    unsafe fn prefetch_far(from: *const u8);
 }

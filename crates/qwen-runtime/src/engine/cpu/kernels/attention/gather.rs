@@ -7,7 +7,7 @@ use super::super::formats::F32;
 use super::super::simd::{ROWS, Simd};
 use super::pieces::{Half, Hints, Pieces, Source};
 use super::tile::Tile;
-use super::{BLOCK_LEN, CONVERTED_FROM, KvFormat, Mark, RUN, RUN_LEN, SCALED, Shape};
+use super::{BLOCK_LEN, CONVERTED_FROM, KvFormat, Mark, RUN_LEN, SCALED, Shape};
 
 /// Room for the work on a run.
 #[derive(Debug)]
@@ -221,7 +221,7 @@ impl Run {
         for (ready, at) in turns::<S, V>(dim / ROWS) {
             if at == 0 {
                 // SAFETY: the caller's blocks are there, and room for so many.
-                unsafe { held.prepare::<S>(ready.start * RUN..ready.end * RUN) }
+                unsafe { held.prepare::<S>(ready.start * self.blocks()..ready.end * self.blocks()) }
             }
             let places = places::<S, V>(&ready, at);
             let offsets = places.map(|(column, lane)| column * ROWS + lane);
@@ -252,8 +252,8 @@ impl Run {
                                 }
                                 (x, x_stride) = (scaled.as_ptr().cast(), BLOCK_LEN);
                             }
-                            let pieces = places.map(|(column, lane)| (column * RUN + block, lane));
-                            let pieces = (pieces, ready.start * RUN);
+                            let pieces = places.map(|(column, lane)| (column * self.blocks() + block, lane));
+                            let pieces = (pieces, ready.start * self.blocks());
                             held.add_to(&mut tile, pieces, len, (x, x_stride), asks(block));
                         }
                         for (n, sums) in tile.sums().into_iter().enumerate() {

@@ -28,7 +28,7 @@ use super::simd::ROWS;
 pub(crate) use format::KvFormat;
 pub(crate) use layout::Layout;
 pub(crate) use merge::{finish, merge};
-use pieces::{Hints, Source};
+use pieces::{Hints, Place, Source};
 pub(crate) use q8::Q8;
 
 /// Positions of a block of the cache.
@@ -96,6 +96,8 @@ pub(crate) struct Attention<'a, K: KvFormat> {
     pub(crate) stride: usize,
     /// The sequence's blocks.
     pub(crate) table: &'a [u32],
+    /// Bundles and blocks that are attended to next, so that memory can be asked for them; perhaps the same.
+    pub(crate) next: (&'a [K::Stored], &'a [u32]),
 }
 
 impl<K: KvFormat> Attention<'_, K> {
@@ -141,9 +143,10 @@ impl<K: KvFormat> Attention<'_, K> {
         assert_eq!((values.len(), marks.len()), (queries.len(), shape.rows()), "results");
         let blocks = (past + tokens).div_ceil(BLOCK_LEN);
         let elements = Layout::of::<K>(dim).len();
+        assert!(self.table.len() >= blocks, "a table of {} blocks for {blocks}", self.table.len());
+        let table = &self.table[..blocks];
         assert!(
-            self.table.len() >= blocks
-                && self.table.iter().all(|&block| block as usize / RUN * self.stride + elements <= self.bundles.len()),
+            table.iter().all(|&block| block as usize / RUN * self.stride + elements <= self.bundles.len()),
             "a block that is not there"
         );
         let bytes = self.stride * size_of::<K::Stored>();
@@ -157,9 +160,11 @@ impl<K: KvFormat> Attention<'_, K> {
         let mut scores = Lines::zeroed(shape.rows() * RUN_LEN);
         let scratch = gather::Scratch { scores: &mut scores, converted: &mut converted };
         // Found by measuring with AVX-512: where a core has much of memory under way, lines that were asked for far
-        // ahead are not all there in time. Where it has less, it does best with what it asks for itself.
-        let hints = if set.has_large_first_level() { Hints::Often } else { Hints::None };
-        let source = Source { bundles: self.bundles.as_ptr(), stride: self.stride, table: self.table, hints };
+        // ahead are not all there in time. Where it has less, its first-level cache is too small for them.
+        let hints = if set.has_large_first_level() { Hints::Often } else { Hints::Far };
+        let next = Place { bundles: self.next.0.as_ptr(), table: self.next.1 };
+        let source =
+            Source { place: Place { bundles: self.bundles.as_ptr(), table }, next, stride: self.stride, hints };
         // SAFETY: the lengths were just compared.
         unsafe { gather::gather::<K>(set, source, shape, positions, queries, scratch, values, marks) }
     }

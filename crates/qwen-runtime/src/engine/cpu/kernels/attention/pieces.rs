@@ -14,13 +14,22 @@ use super::{KvFormat, MAX_HEAD, RUN};
 const MAX_PIECES: usize = RUN * MAX_HEAD / ROWS;
 /// How many pieces before they are read lines are asked for the last time.
 const SOON: usize = 4;
+/// How many pieces before they are read lines are asked for from the second-level cache. With fewer, memory answers too
+/// late; with more, none of it is better.
+const FAR: usize = 24;
 
-/// The blocks of a sequence, unchecked.
-#[derive(Debug)]
-pub(super) struct Source<'a, K: KvFormat> {
+/// The blocks of a sequence and a head, unchecked.
+pub(super) struct Place<'a, K: KvFormat> {
     pub(super) bundles: *const K::Stored,
-    pub(super) stride: usize,
     pub(super) table: &'a [u32],
+}
+
+/// What is read, and how.
+pub(super) struct Source<'a, K: KvFormat> {
+    pub(super) place: Place<'a, K>,
+    /// What is read afterwards.
+    pub(super) next: Place<'a, K>,
+    pub(super) stride: usize,
     /// What few query rows ask for.
     pub(super) hints: Hints,
 }
@@ -28,18 +37,20 @@ pub(super) struct Source<'a, K: KvFormat> {
 /// Which lines are asked for while a piece is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Hints {
-    None,
-    /// Those of the piece that is read half a run later.
+    /// Those of the piece that is read as many pieces later as a run has keys.
     Ahead,
     /// The same, and twice more on the way.
     Often,
+    /// Those of a piece that is read later still, if the run is not a full one, from the second-level cache.
+    Far,
+    None,
 }
 
-/// Where the pieces of a run lie, 16 vectors of 16 lanes each: those of its keys `[block][dim / 16]`, those of its
-/// values `[dim / 16][block]`, and those of the keys that are read after them.
+/// Where the pieces of a run lie, 16 vectors of 16 lanes each, in the order in which few rows read them: those of its
+/// keys `[block][dim / 16]`, those of its values `[dim / 16][block]`, then those of the run that is read after it.
 #[derive(Debug)]
 pub(super) struct Pieces<T> {
-    places: [*const T; 3 * MAX_PIECES],
+    places: [*const T; 4 * MAX_PIECES],
     /// Those of the keys.
     count: usize,
     /// Where the scales of the keys and of the values of each block lie, if there are some.
@@ -50,7 +61,7 @@ pub(super) struct Pieces<T> {
 #[derive(Debug)]
 pub(super) struct Half<'a, W: KvFormat, K: KvFormat> {
     order: &'a [*const K::Stored],
-    /// Those to read.
+    /// Those of a half.
     count: usize,
     pub(super) scales: [*const f32; RUN],
     hints: Hints,
@@ -60,41 +71,44 @@ pub(super) struct Half<'a, W: KvFormat, K: KvFormat> {
 }
 
 impl<K: KvFormat> Source<'_, K> {
-    /// Bundles of the blocks from number `first` of the sequence on, and the places of the blocks in them; behind the
-    /// last block that one again, so that nothing is asked for in vain.
-    fn bundles(&self, first: usize) -> [(*const K::Stored, usize); RUN] {
-        std::array::from_fn(|index| {
-            let block = self.table[(first + index).min(self.table.len() - 1)] as usize;
-            (self.bundles.wrapping_add(block / RUN * self.stride), block % RUN)
-        })
+    /// Where the blocks of the run lie that begins with block number `first` of a place: bundles, and places in them;
+    /// and how many there are.
+    fn run(&self, place: &Place<'_, K>, first: usize) -> ([(*const K::Stored, usize); RUN], usize) {
+        let blocks = &place.table[first..place.table.len().min(first + RUN)];
+        let mut run = [(place.bundles, 0); RUN];
+        for (at, &block) in run.iter_mut().zip(blocks) {
+            *at = (place.bundles.wrapping_add(block as usize / RUN * self.stride), block as usize % RUN);
+        }
+        (run, blocks.len())
     }
 }
 
 impl<T> Pieces<T> {
-    /// Those of the run from block number `first` of a sequence on, which is perhaps its last one.
+    /// Those of the run from block number `first` of the sequence on.
     pub(super) fn of<K: KvFormat<Stored = T>>(source: &Source<'_, K>, dim: usize, first: usize) -> Self {
         let (layout, columns) = (Layout::of::<K>(dim), dim / ROWS);
-        let bundles = source.bundles(first);
-        let next = if first + RUN < source.table.len() {
-            source.bundles(first + RUN)
+        let (run, blocks) = source.run(&source.place, first);
+        let next = if first + RUN < source.place.table.len() {
+            source.run(&source.place, first + RUN)
         } else {
-            // Most often the first ones of the next head, which lies behind this one.
-            source.bundles(0).map(|(bundle, slot)| (bundle.wrapping_add(layout.len()), slot))
+            source.run(&source.next, 0)
         };
-        let count = RUN * columns;
-        let mut places = [source.bundles; 3 * MAX_PIECES];
-        for block in 0..RUN {
-            let ((bundle, slot), (later, later_slot)) = (bundles[block], next[block]);
-            for column in 0..columns {
-                let key = block * columns + column;
-                places[key] = bundle.wrapping_add(layout.key(slot, column));
-                places[count + column * RUN + block] = bundle.wrapping_add(layout.value(slot, column));
-                places[2 * count + key] = later.wrapping_add(layout.key(later_slot, column));
+        // Behind the last one, what is asked for is there already.
+        let mut places = [run[0].0; 4 * MAX_PIECES];
+        let mut start = 0;
+        for (run, blocks) in [(run, blocks), next] {
+            let values = start + blocks * columns;
+            for (block, &(bundle, slot)) in run[..blocks].iter().enumerate() {
+                for column in 0..columns {
+                    places[start + block * columns + column] = bundle.wrapping_add(layout.key(slot, column));
+                    places[values + column * blocks + block] = bundle.wrapping_add(layout.value(slot, column));
+                }
             }
+            start = values + blocks * columns;
         }
         let scales = [0, layout.half()]
-            .map(|half| bundles.map(|(bundle, slot)| bundle.wrapping_add(half + layout.scales(slot)).cast()));
-        Self { places, count, scales }
+            .map(|half| run.map(|(bundle, slot)| bundle.wrapping_add(half + layout.scales(slot)).cast()));
+        Self { places, count: blocks * columns, scales }
     }
 
     /// Keys and values, to be read from the cache.
@@ -110,7 +124,7 @@ impl<T> Pieces<T> {
 
     fn read_as<W: KvFormat, K: KvFormat<Stored = T>>(&self, hints: Hints, room: *mut f32) -> [Half<'_, W, K>; 2] {
         let half = |number: usize| {
-            let (order, scales) = (&self.places[number * self.count..3 * self.count], self.scales[number]);
+            let (order, scales) = (&self.places[number * self.count..], self.scales[number]);
             Half { order, count: self.count, scales, hints, room, read_as: PhantomData }
         };
         [half(0), half(1)]
@@ -153,11 +167,13 @@ impl<W: KvFormat, K: KvFormat> Half<'_, W, K> {
         // SAFETY: the caller's vectors and rows are there.
         unsafe {
             match if asks { self.hints } else { Hints::None } {
-                Hints::None => tile.add::<W, K, _>(read, [], len, x, stride),
-                Hints::Ahead => tile.add::<W, K, _>(read, [later(count)], len, x, stride),
+                Hints::Ahead => tile.add::<W, K, _, _>(read, ([later(count)], []), len, x, stride),
                 Hints::Often => {
-                    tile.add::<W, K, _>(read, [later(count), later(count / 2), later(SOON)], len, x, stride);
+                    let hints = [later(count), later(count / 2), later(SOON)];
+                    tile.add::<W, K, _, _>(read, (hints, []), len, x, stride);
                 }
+                Hints::Far => tile.add::<W, K, _, _>(read, ([], [later(FAR)]), len, x, stride),
+                Hints::None => tile.add::<W, K, _, _>(read, ([], []), len, x, stride),
             }
         }
     }

@@ -61,7 +61,7 @@ impl Case {
         K::Stored: Default,
     {
         let (bundles, table, stride) = self.cache::<K>(set);
-        let attention = Attention::<K> { bundles: &bundles, stride, table: &table };
+        let attention = Attention::<K> { bundles: &bundles, stride, table: &table, next: (&bundles, &table) };
         let row = self.shape.group * self.shape.dim;
         let mut out = vec![f32::NAN; self.queries.len()];
         for first in (0..self.shape.tokens).step_by(at_once) {
@@ -79,7 +79,7 @@ impl Case {
         K::Stored: Default,
     {
         let (bundles, table, stride) = self.cache::<K>(set);
-        let attention = Attention::<K> { bundles: &bundles, stride, table: &table };
+        let attention = Attention::<K> { bundles: &bundles, stride, table: &table, next: (&bundles, &table) };
         let (shape, dim) = (self.shape, self.shape.dim);
         let mut out = vec![0.0; self.queries.len()];
         let mut marks = vec![Mark::NOTHING; shape.rows()];

@@ -1,7 +1,11 @@
 //! [`Tile`]: the innermost loop over keys and values.
 
+use super::super::lines::LINE;
 use super::super::simd::{ROWS, Simd};
 use super::KvFormat;
+
+/// Where `V` vectors of the cache lie.
+type Vectors<K, const V: usize> = [*const <K as KvFormat>::Stored; V];
 
 /// Sums of products of `V` vectors of the cache with `N` rows, even and odd ones apart, so that no
 /// addition waits for the one before.
@@ -18,12 +22,12 @@ impl<S: Simd, const N: usize, const V: usize> Tile<S, N, V> {
     }
 
     /// Adds `Σ w[k] · x[row][k]` for `k` below `len`. Vectors of one lane of the blocks lie 16 values
-    /// apart. Meanwhile the lines at `hints` are asked for.
+    /// apart. Meanwhile the lines at `hints` are asked for, and those at `far` for the second-level cache.
     #[inline(always)]
-    pub(super) unsafe fn add<W: KvFormat, K: KvFormat, const HINTS: usize>(
+    pub(super) unsafe fn add<W: KvFormat, K: KvFormat, const HINTS: usize, const FAR: usize>(
         &mut self,
         read: [*const W::Stored; V],
-        hints: [[*const K::Stored; V]; HINTS],
+        (hints, far): ([Vectors<K, V>; HINTS], [Vectors<K, V>; FAR]),
         len: usize,
         x: *const f32,
         x_stride: usize,
@@ -32,12 +36,10 @@ impl<S: Simd, const N: usize, const V: usize> Tile<S, N, V> {
         unsafe {
             let mut k = 0;
             while k + 2 <= len {
-                for hint in hints.as_flattened() {
-                    let line = hint.wrapping_add(k * ROWS).cast::<u8>();
-                    S::prefetch(line);
-                    if size_of::<K::Stored>() * 2 * ROWS > 64 {
-                        S::prefetch(line.wrapping_add(64));
-                    }
+                for at in (0..size_of::<K::Stored>() * 2 * ROWS).step_by(LINE) {
+                    let line = |hint: &*const K::Stored| hint.wrapping_add(k * ROWS).cast::<u8>().wrapping_add(at);
+                    hints.as_flattened().iter().for_each(|hint| S::prefetch(line(hint)));
+                    far.as_flattened().iter().for_each(|hint| S::prefetch_far(line(hint)));
                 }
                 let mut first = [S::splat(0.0); V];
                 let mut second = first;
