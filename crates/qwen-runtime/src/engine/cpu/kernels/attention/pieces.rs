@@ -14,8 +14,8 @@ use super::{KvFormat, MAX_HEAD, RUN};
 const MAX_PIECES: usize = RUN * MAX_HEAD / ROWS;
 /// How many pieces before they are read lines are asked for the last time.
 const SOON: usize = 4;
-/// How many pieces before they are read lines are asked for from the second-level cache. With fewer, memory answers too
-/// late; with more, none of it is better.
+/// How many pieces before they are read lines are asked for into the second-level cache: with 16 memory answers too late,
+/// 32 are no better.
 const FAR: usize = 24;
 
 /// The blocks of a sequence and a head, unchecked.
@@ -41,7 +41,7 @@ pub(super) enum Hints {
     Ahead,
     /// The same, and twice more on the way.
     Often,
-    /// Those of a piece that is read later still, if the run is not a full one, from the second-level cache.
+    /// Those of the piece that is read [`FAR`] pieces later, into the second-level cache.
     Far,
     None,
 }
