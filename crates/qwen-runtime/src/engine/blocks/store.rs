@@ -99,8 +99,9 @@ impl BlockStore {
     /// A block for one owner, that nobody finds, to be number `number` of a sequence, behind the block `before`. Where
     /// none is free, the content that was not used for longest is forgotten.
     ///
-    /// As far as there are places, a sequence has whole bundles, each block in its order, whatever other sequences take
-    /// meanwhile: so attention reads its keys and values from one place on.
+    /// As long as bundles are free, a sequence has whole ones, each block in its order, whatever other sequences take
+    /// meanwhile: so attention reads its keys and values from one place on. Places of what is forgotten are taken one by
+    /// one.
     pub(super) fn take(&mut self, before: Option<BlockId>, number: usize) -> Option<BlockId> {
         let slot = number % self.bundle;
         let next = before.filter(|_| slot > 0).map(|before| before.index() / self.bundle * self.bundle + slot);

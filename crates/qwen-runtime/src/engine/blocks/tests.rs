@@ -295,7 +295,7 @@ fn sequences_that_grow_in_turns_have_bundles_of_their_own_while_there_are_some()
     assert_eq!((places(&pool, one), places(&pool, two)), (vec![0, 1, 2, 3, 8], vec![4, 5, 6, 7, 9]));
     pool.free(two).unwrap();
     write(&mut pool, one, &[5, 6]);
-    assert_eq!(places(&pool, one)[5..], [10, 9], "the place behind, then what was used least recently");
+    assert_eq!(places(&pool, one)[5..], [10, 9], "the only free place, then what was used least recently");
 }
 
 #[test]

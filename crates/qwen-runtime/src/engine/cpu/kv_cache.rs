@@ -16,7 +16,7 @@ pub(super) enum KvCache {
     Q8(Layers<Q8>),
 }
 
-/// `[layer][bundle][kv_head][elements]`: the blocks in use lie together, so that they fill whole pages.
+/// `[layer][bundle][kv_head][elements]`: the bundles in use lie together, so that they fill whole pages.
 #[derive(Debug)]
 pub(super) struct Layers<K: KvFormat> {
     memory: Memory<K::Stored>,
@@ -182,7 +182,7 @@ impl HeadsMut<'_> {
 
 impl<K: KvFormat> LayerMut<'_, K> {
     fn write(&self, set: Detected, head: usize, write: impl FnOnce(&mut WriteKv<'_>)) {
-        // Sequences take blocks in turns, so that several may write into a bundle.
+        // Where no bundle is free, sequences share one, so that several may write into it.
         let mut parts = BTreeMap::new();
         write(&mut |block, position, key, value| {
             let part = parts.entry(block / RUN).or_insert_with(|| self.parts.take(block / RUN * self.kv_heads + head));

@@ -65,10 +65,10 @@ impl DecoderLayer {
     /// Query, key and value of all tokens, one kv head after another, so that a thread mostly has the heads that it
     /// appends and attends to later.
     fn project(&self, pass: &mut Pass<'_>, buffers: &mut Buffers) {
-        let Architecture { kv_heads, .. } = *pass.architecture;
+        let Architecture { heads, kv_heads, head_dim, .. } = *pass.architecture;
         let (set, tokens, weights) = (pass.elementwise, pass.tokens(), pass.weights);
-        // Of each head.
-        let groups = self.projections.each_ref().map(|linear| linear.weight.groups() / kv_heads);
+        // Of each kv head.
+        let groups = [heads / kv_heads, 1, 1].map(|heads| heads * head_dim / ROWS);
         let total: usize = groups.iter().sum();
         let stride = tile_stride(tokens);
         let out = Chunks::new(buffers.projected.room(kv_heads * total * stride), stride);

@@ -11,7 +11,7 @@ pub(super) const PIECE: usize = BLOCK_LEN * ROWS;
 
 /// Blocks lie in bundles of as many as a run has: their keys `[block][dim][16 positions]`, then their values
 /// `[dim / 16][block][16 positions][16]`. So a run is read from its first byte to its last where a sequence has all
-/// blocks of a bundle in their order, as it has most often. Behind the keys, and behind the values, stand their scales,
+/// blocks of a bundle in their order, as it has while bundles are free. Behind the keys, and behind the values, stand their scales,
 /// if there are some: `[block][dim / 32][16 positions]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {

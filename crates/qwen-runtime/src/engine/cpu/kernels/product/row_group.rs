@@ -55,8 +55,7 @@ impl<'a> RowGroup<'a> {
     }
 
     /// Adds each group times all activations to its results, `[token][16 rows]`. Two groups are multiplied together
-    /// where that pays: one of the first half and one of the second, so that each half is read from its start to its
-    /// end.
+    /// where that pays: one of the first half and one of the second, so that each half is read in its order.
     ///
     /// # Panics
     /// When a group's bytes or results do not fit the activations, or these lack the precision.
